@@ -1,0 +1,142 @@
+"""``archsim.arch/1``: an accelerator. Every hardware default lives here; presets only override."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from archsim.config.base import ConfigModel
+from archsim.config.workload import Logit, Name
+
+Count = Annotated[int, Field(ge=1, le=1 << 16)]
+Bits = Literal[4, 8, 16, 32]
+
+
+class ClockSpec(ConfigModel):
+    core_mhz: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Clock of everything but the DRAM; the DRAM clock must be an integer multiple of it."""
+
+
+class PrecisionSpec(ConfigModel):
+    activation_bits: Bits = 8
+    weight_bits: Bits = 8
+    psum_bits: Bits = 32
+    """Width of partial sums in scratchpads, on the NoC and in the global buffer."""
+
+
+class ScratchpadSpec(ConfigModel):
+    """Words of each kind that one PE holds (Eyeriss: 12, 224, 24)."""
+
+    ifmap_words: Count = 12
+    filter_words: Count = 224
+    psum_words: Count = 24
+
+
+class NocSpec(ConfigModel):
+    """Widths of the buses between global buffer and PE array; a word is multicast in one bus cycle."""
+
+    ifmap_bytes_per_cycle: Count = 4
+    filter_bytes_per_cycle: Count = 8
+    psum_bytes_per_cycle: Count = 16
+
+
+class PeArraySpec(ConfigModel):
+    rows: Annotated[int, Field(ge=1, le=1024)] = 12
+    cols: Annotated[int, Field(ge=1, le=1024)] = 14
+    dataflow: Literal["row_stationary", "weight_stationary", "output_stationary", "input_stationary"] = (
+        "row_stationary"
+    )
+    zero: Literal["none", "gate", "skip"] = "gate"
+    """What a zero activation does: costs a MAC, costs its cycle but no MAC energy, costs neither."""
+    scratchpad: ScratchpadSpec = ScratchpadSpec()
+    noc: NocSpec = NocSpec()
+
+
+class GlobalBufferSpec(ConfigModel):
+    size_kib: Annotated[int, Field(ge=1, le=1 << 20)] = 108
+    filter_kib: Annotated[int, Field(ge=1, le=1 << 20)] = 8
+    """Part of ``size_kib`` that double-buffers filters; the rest holds feature maps and partial sums."""
+    banks: Count = 27
+    port_bytes_per_cycle: Count = 32
+    """Bytes that the shared port between buffer, DMA and NoC moves in a cycle (reads and writes together)."""
+    burst_bytes: Annotated[int, Field(ge=1, le=4096)] = 64
+    """A transaction on the port is served in bursts of this size, round-robin with the other clients."""
+
+
+class DmaSpec(ConfigModel):
+    chunk_bytes: Annotated[int, Field(ge=16, le=65536)] = 512
+    """Largest piece that is handed to the DRAM at once; the unit of arbitration and of cancelling."""
+    outstanding_chunks: Annotated[int, Field(ge=1, le=64)] = 2
+    """Chunks that may be between DRAM and global buffer at a time, for each direction."""
+
+
+class DramSpec(ConfigModel):
+    preset: str = "lpddr3-1600-x32"
+
+
+class BranchUnitSpec(ConfigModel):
+    macs: Annotated[int, Field(ge=1, le=4096)] = 16
+    """MAC lanes; a fully connected layer takes ceil(weights / macs) cycles."""
+    weight_sram_kib: Annotated[int, Field(ge=0, le=1 << 16)] = 24
+    """Branch weights stay here across images while they all fit; else each evaluated branch fetches its own."""
+    pipeline_cycles: Annotated[int, Field(ge=0, le=1024)] = 5
+    """From the last MAC to the exit decision: running top-2, subtraction, comparison."""
+    overlap: Literal["serial", "speculative"] = "serial"
+    """Whether the next layer waits for the decision or starts meanwhile."""
+
+
+class DbpUnitSpec(ConfigModel):
+    lanes: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Activations that the adder tree on the write path takes in a cycle."""
+    decision_cycles: Annotated[int, Field(ge=0, le=1024)] = 1
+    """From the last activation to run or skip."""
+
+
+class ControllerSpec(ConfigModel):
+    dispatch_cycles: Annotated[int, Field(ge=0, le=1 << 16)] = 4
+    """Configuration of the array at the start of a layer."""
+    result_cycles: Annotated[int, Field(ge=0, le=1 << 16)] = 4
+    """Writing out the class at an exit."""
+
+
+class ExitOverride(ConfigModel):
+    threshold: Logit | None = None
+
+
+class ExitsSpec(ConfigModel):
+    """``enabled`` and, as further keys, a threshold for any branch (``exits.<name>.threshold``)."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, ExitOverride]
+
+    enabled: bool = True
+
+    @property
+    def thresholds(self) -> dict[str, int | None]:
+        """Threshold by branch name, for the branches that are overridden."""
+        return {name: override.threshold for name, override in (self.__pydantic_extra__ or {}).items()}
+
+
+class DbpSwitchSpec(ConfigModel):
+    enabled: bool = True
+
+
+class ArchSpec(ConfigModel):
+    """One accelerator with the decisions it takes."""
+
+    schema_: Literal["archsim.arch/1"] = Field(alias="schema")
+    name: Name
+    description: str = ""
+    energy_table: str = "65nm"
+    clock: ClockSpec = ClockSpec()
+    precision: PrecisionSpec = PrecisionSpec()
+    pe_array: PeArraySpec = PeArraySpec()
+    global_buffer: GlobalBufferSpec = GlobalBufferSpec()
+    dma: DmaSpec = DmaSpec()
+    dram: DramSpec = DramSpec()
+    branch_unit: BranchUnitSpec = BranchUnitSpec()
+    dbp_unit: DbpUnitSpec = DbpUnitSpec()
+    controller: ControllerSpec = ControllerSpec()
+    exits: ExitsSpec = ExitsSpec()
+    dbp: DbpSwitchSpec = DbpSwitchSpec()

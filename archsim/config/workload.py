@@ -1,0 +1,141 @@
+"""``archsim.workload/1``: a network, its branches, its weights and the data it ships with.
+
+The same ``layers`` and ``branches`` describe a network to be trained (``archsim.train/1``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from archsim.config.base import ConfigModel
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+PositiveInt = Annotated[int, Field(ge=1, le=1 << 20)]
+Logit = Annotated[int, Field(ge=-(1 << 31), le=1 << 32)]
+
+
+def _as_pair(value: object) -> object:
+    """A single number stands for height and width."""
+    if isinstance(value, list):
+        return tuple(value)
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
+PaddingPx = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=1024)], Annotated[int, Field(ge=0, le=1024)]], BeforeValidator(_as_pair)
+]
+
+
+class _Layer(ConfigModel):
+    name: Name
+    input: Name | None = None
+    """Tensor that is read: a layer's name or ``image``; the layer above when left out."""
+
+
+class Conv2dSpec(_Layer):
+    op: Literal["conv2d"]
+    filters: PositiveInt
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: PaddingPx = (0, 0)
+    relu: bool = False
+
+
+class DepthwiseConv2dSpec(_Layer):
+    op: Literal["depthwise_conv2d"]
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: PaddingPx = (0, 0)
+    relu: bool = False
+
+
+class LinearSpec(_Layer):
+    op: Literal["linear"]
+    units: PositiveInt
+    relu: bool = False
+
+
+class MaxPoolSpec(_Layer):
+    op: Literal["max_pool"]
+    kernel: Pair
+    stride: Pair | None = None
+    """``kernel`` when left out."""
+
+
+class AvgPoolSpec(_Layer):
+    op: Literal["avg_pool"]
+    kernel: Pair
+    stride: Pair | None = None
+    """``kernel`` when left out."""
+
+
+class GlobalAvgPoolSpec(_Layer):
+    op: Literal["global_avg_pool"]
+
+
+class AddSpec(_Layer):
+    op: Literal["add"]
+    other: Name
+    """The second summand, a tensor of the same shape as ``input``."""
+    relu: bool = False
+
+
+LayerSpec = Annotated[
+    Conv2dSpec | DepthwiseConv2dSpec | LinearSpec | MaxPoolSpec | AvgPoolSpec | GlobalAvgPoolSpec | AddSpec,
+    Field(discriminator="op"),
+]
+
+
+class DbpSpec(ConfigModel):
+    """The branch is run iff min_sum <= sum of |a| over the tensor it reads <= max_sum (raw 8-bit units)."""
+
+    min_sum: Annotated[int, Field(ge=0, le=1 << 40)] = 0
+    max_sum: Annotated[int, Field(ge=0, le=1 << 40)] | None = None
+
+
+class BranchSpec(ConfigModel):
+    """An auxiliary classifier; its last layer must be ``linear`` with one unit a class."""
+
+    name: Name
+    after: Name
+    """The trunk layer whose output the branch reads."""
+    layers: Annotated[list[LayerSpec], Field(min_length=1)]
+    threshold: Logit | None = None
+    """The image exits iff top-1 minus top-2 logit >= threshold; never when left out."""
+    dbp: DbpSpec | None = None
+
+
+class InputSpec(ConfigModel):
+    height: PositiveInt
+    width: PositiveInt
+    channels: PositiveInt
+
+
+class DatasetSpec(ConfigModel):
+    name: str
+    classes: Annotated[int, Field(ge=2, le=1 << 15)]
+    class_names: list[str] | None = None
+    encoding: str = ""
+    """How the images are coded, as the accuracies must say it ("JPEG q75")."""
+    source: str = ""
+    licence: str = ""
+
+
+class WorkloadSpec(ConfigModel):
+    """One network on one data set. File paths are relative to the workload file and stay inside its folder."""
+
+    schema_: Literal["archsim.workload/1"] = Field(alias="schema")
+    name: Name
+    description: str = ""
+    dataset: DatasetSpec
+    input: InputSpec
+    weights: str
+    images: str | None = None
+    """``.npz`` with the sample images that ship with the workload."""
+    trace: str | None = None
+    """Functional trace that stands in for images which may not ship."""
+    layers: Annotated[list[LayerSpec], Field(min_length=1, max_length=10_000)]
+    branches: Annotated[list[BranchSpec], Field(default_factory=list, max_length=1000)]

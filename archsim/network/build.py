@@ -1,0 +1,150 @@
+"""From a workload (or train) file's layer list to a :class:`~archsim.network.graph.Network`: shape inference.
+
+All problems of a file are collected; keys are dotted paths (``layers.3.input``) that the caller turns into
+file:line:col.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from archsim.config.workload import BranchSpec, InputSpec, LayerSpec
+from archsim.errors import did_you_mean
+from archsim.network.graph import FINAL, IMAGE, Branch, Layer, Network, Shape
+
+
+class _Builder:
+    def __init__(self, image: Shape) -> None:
+        self.shapes: dict[str, Shape] = {IMAGE: image}
+        self.signed: dict[str, bool] = {IMAGE: True}
+        self.problems: list[tuple[str, str, str]] = []
+
+    def problem(self, key: str, message: str, hint: str = "") -> None:
+        self.problems.append((key, message, hint))
+
+    def add(
+        self, spec: LayerSpec, key: str, previous: str, prefix: str, classifier: bool, visible: Sequence[str]
+    ) -> Layer | None:
+        """Infer one layer; None (and a problem) when it does not fit."""
+        name = prefix + spec.name
+        if name in self.shapes or (not prefix and spec.name in (IMAGE, FINAL)):
+            self.problem(f"{key}.name", f'the name "{name}" is taken', "names of layers are unique")
+            return None
+        inputs = self._inputs(spec, key, previous, prefix, visible)
+        if inputs is None:
+            return None
+        shape = self.shapes[inputs[0]]
+        output = _output_shape(spec, shape)
+        if isinstance(output, str):
+            self.problem(key, output)
+            return None
+        if spec.op == "add" and self.shapes[inputs[1]] != shape:
+            self.problem(f"{key}.other", f"{self.shapes[inputs[1]]} cannot be added to {shape}")
+            return None
+        keeps_sign = spec.op in ("max_pool", "avg_pool", "global_avg_pool")
+        signed_input = self.signed[inputs[0]]
+        signed_output = signed_input if keeps_sign else not getattr(spec, "relu", False)
+        self.shapes[name], self.signed[name] = output, signed_output
+        return Layer(name, spec, inputs, shape, output, signed_input, signed_output, classifier)
+
+    def _inputs(
+        self, spec: LayerSpec, key: str, previous: str, prefix: str, visible: Sequence[str]
+    ) -> tuple[str, ...] | None:
+        wanted = [("input", spec.input)] + ([("other", spec.other)] if spec.op == "add" else [])
+        found: list[str] = []
+        for field, tensor in wanted:
+            if tensor is None:
+                found.append(previous)
+                continue
+            full = prefix + tensor if prefix + tensor in self.shapes else tensor
+            if full not in self.shapes or full not in visible and not full.startswith(prefix or "\0"):
+                self.problem(f"{key}.{field}", f'no tensor "{tensor}" above', did_you_mean(tensor, visible))
+                return None
+            found.append(full)
+        return tuple(found) if all(tensor in self.shapes for tensor in found) else None
+
+
+def _output_shape(spec: LayerSpec, shape: Shape) -> Shape | str:
+    """Output shape, or what is wrong."""
+    if spec.op == "linear":
+        return Shape(1, 1, spec.units)
+    if spec.op == "global_avg_pool":
+        return Shape(1, 1, shape.channels)
+    if spec.op == "add":
+        return shape
+    pad = spec.padding if spec.op in ("conv2d", "depthwise_conv2d") else (0, 0)
+    stride = spec.stride or spec.kernel
+    height = (shape.height + 2 * pad[0] - spec.kernel[0]) // stride[0] + 1
+    width = (shape.width + 2 * pad[1] - spec.kernel[1]) // stride[1] + 1
+    if shape.height + 2 * pad[0] < spec.kernel[0] or shape.width + 2 * pad[1] < spec.kernel[1]:
+        return f"kernel {spec.kernel[0]}x{spec.kernel[1]} is larger than its padded input {shape}"
+    return Shape(height, width, spec.filters if spec.op == "conv2d" else shape.channels)
+
+
+def build_network(
+    name: str, image: InputSpec, class_count: int, layers: Sequence[LayerSpec], branches: Sequence[BranchSpec]
+) -> tuple[Network | None, list[tuple[str, str, str]]]:
+    """Build the graph.
+
+    Returns (network, problems): problems are (dotted key, message, hint); network is None when there are any.
+    """
+    builder = _Builder(Shape(image.height, image.width, image.channels))
+    trunk: list[Layer] = []
+    previous = IMAGE
+    for index, spec in enumerate(layers):
+        is_last = index == len(layers) - 1
+        layer = builder.add(
+            spec, f"layers.{index}", previous, "", is_last, [IMAGE, *(done.name for done in trunk)]
+        )
+        if layer is None:
+            return None, builder.problems
+        if is_last:
+            _check_classifier(builder, layer, f"layers.{index}", class_count)
+        trunk.append(layer)
+        previous = spec.name
+    order = {layer.name: index for index, layer in enumerate(trunk)}
+    built = [_build_branch(builder, spec, index, order, class_count) for index, spec in enumerate(branches)]
+    names = [spec.name for spec in branches]
+    for index, branch_name in enumerate(names):
+        if branch_name in names[:index] or branch_name == FINAL:
+            builder.problem(f"branches.{index}.name", f'the exit name "{branch_name}" is taken')
+        if branches[index].after in [spec.after for spec in branches[:index]]:
+            builder.problem(f"branches.{index}.after", "a branch already hangs here", "one branch a layer")
+    if builder.problems:
+        return None, builder.problems
+    complete = sorted((branch for branch in built if branch is not None), key=lambda branch: order[branch.after])
+    shape = builder.shapes[IMAGE]
+    return Network(name, shape, class_count, tuple(trunk), tuple(complete)), []
+
+
+def _build_branch(
+    builder: _Builder, spec: BranchSpec, index: int, order: dict[str, int], class_count: int
+) -> Branch | None:
+    key = f"branches.{index}"
+    if spec.after not in order or order[spec.after] == len(order) - 1:
+        allowed = [name for name, position in order.items() if position < len(order) - 1]
+        builder.problem(
+            f"{key}.after", f'no trunk layer "{spec.after}" before the last', did_you_mean(spec.after, allowed)
+        )
+        return None
+    previous, done = spec.after, []
+    for position, layer_spec in enumerate(spec.layers):
+        is_last = position == len(spec.layers) - 1
+        layer_key = f"{key}.layers.{position}"
+        layer = builder.add(layer_spec, layer_key, previous, f"{spec.name}.", is_last, [spec.after])
+        if layer is None:
+            return None
+        if is_last:
+            _check_classifier(builder, layer, layer_key, class_count)
+        done.append(layer)
+        previous = layer.name
+    return Branch(spec.name, spec.after, tuple(done), spec.threshold, spec.dbp)
+
+
+def _check_classifier(builder: _Builder, layer: Layer, key: str, class_count: int) -> None:
+    if layer.op != "linear":
+        builder.problem(f"{key}.op", f'the last layer is "{layer.op}", expected "linear"')
+    elif layer.relu:
+        builder.problem(f"{key}.relu", "logits have no ReLU", "remove relu")
+    elif layer.output_shape.channels != class_count:
+        builder.problem(f"{key}.units", f"{layer.output_shape.channels} units for {class_count} classes")

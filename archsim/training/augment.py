@@ -1,0 +1,24 @@
+"""Random crop and horizontal flip, drawn for every image, on whole uint8 batches at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def augment(
+    images: NDArray[np.uint8], padding_px: int, flip: bool, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """A copy of ``images`` uint8 (N, H, W, C), each zero padded, cropped back at a random offset and maybe mirrored.
+
+    Source: the CIFAR augmentation of He et al., CVPR 2016, section 4.2.
+    """
+    count, height, width, _ = images.shape
+    top = rng.integers(0, 2 * padding_px + 1, count)
+    left = rng.integers(0, 2 * padding_px + 1, count)
+    mirrored = rng.integers(0, 2, count).astype(bool) if flip else np.zeros(count, dtype=bool)
+    pad = ((0, 0), (padding_px, padding_px), (padding_px, padding_px), (0, 0))
+    padded = np.pad(images, pad)
+    rows = top[:, None] + np.arange(height)
+    columns = np.where(mirrored[:, None], np.arange(width)[::-1], np.arange(width)) + left[:, None]
+    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]

@@ -1,0 +1,118 @@
+"""The two phases of training: trunk and branches together, then the branches alone on the frozen trunk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from archsim.datasets import ImageBatch
+from archsim.training.augment import augment
+from archsim.training.checkpoint import TrainState
+from archsim.training.data import TrainingData, normalised
+from archsim.training.network import FINAL, ExitNetwork
+from archsim.training.spec import TrainSpec
+
+Record = dict[str, Any]
+Progress = Callable[[Record], None]
+_EVALUATION_BATCH_IMAGES = 500
+
+
+def run_phase(state: TrainState, data: TrainingData, save: Callable[[], None], progress: Progress) -> None:
+    """Trains the epochs that ``state.phase`` still lacks; ``save`` is called after every one of them."""
+    spec, device = state.spec, state.device
+    epochs = spec.recipe.epochs if state.phase == "joint" else spec.heads.epochs
+    steps_per_epoch = math.ceil(len(data.train) / spec.recipe.batch)
+    while state.epochs_done < epochs:
+        losses: list[float] = []
+        for step, (images, labels) in enumerate(_batches(state, data.train)):
+            _set_rate(state, state.epochs_done * steps_per_epoch + step, epochs * steps_per_epoch)
+            losses.append(_train_step(state, normalised(spec, images, device), labels.to(device)))
+        accuracy = evaluate(state.model, spec, data.held_out, device)
+        state.epochs_done += 1
+        record = {"phase": state.phase, "epoch": state.epochs_done, "loss": round(float(np.mean(losses)), 5)}
+        state.log.append({**record, "held_out_accuracy": accuracy})
+        save()
+        progress(state.log[-1])
+
+
+def evaluate(model: ExitNetwork, spec: TrainSpec, data: ImageBatch, device: torch.device) -> dict[str, float]:
+    """Fraction of ``data`` that every classifier gets right, in float32."""
+    model.eval()
+    right = dict.fromkeys([FINAL, *model.taps], 0)
+    for start in range(0, len(data), _EVALUATION_BATCH_IMAGES):
+        chunk = slice(start, start + _EVALUATION_BATCH_IMAGES)
+        with torch.no_grad():
+            logits = model(normalised(spec, data.images[chunk], device))
+        labels = torch.from_numpy(data.labels[chunk]).to(device)
+        for name, values in logits.items():
+            right[name] += int((values.argmax(1) == labels).sum())
+    return {name: round(count / len(data), 5) for name, count in right.items()}
+
+
+def one_cycle(step: int, steps: int, peak: float) -> float:
+    """Learning rate of ``step``: cosine from peak/25 up over the first 30 %, then cosine down to peak/10000.
+
+    Source: Smith and Topin, Super-Convergence, 2019, with the cosine annealing of fast.ai.
+
+    >>> round(one_cycle(30, 100, 0.2), 3), round(one_cycle(0, 100, 0.2), 3)
+    (0.2, 0.008)
+    """
+    warm_steps = 0.3 * steps
+    if step < warm_steps:
+        start, end, part = peak / 25, peak, step / warm_steps
+    else:
+        start, end, part = peak, peak / 10_000, (step - warm_steps) / (steps - warm_steps)
+    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def _batches(state: TrainState, train: ImageBatch) -> Iterator[tuple[np.ndarray[Any, Any], Tensor]]:
+    """Augmented batches of one epoch; the order depends on seed, phase and epoch alone, so a resumed run repeats it."""
+    recipe = state.spec.recipe
+    rng = np.random.default_rng([state.spec.seed, 2 if state.phase == "joint" else 3, state.epochs_done])
+    order = rng.permutation(len(train))
+    for start in range(0, len(order), recipe.batch):
+        rows = order[start : start + recipe.batch]
+        images = augment(train.images[rows], recipe.crop_padding_px, recipe.horizontal_flip, rng)
+        yield images, torch.from_numpy(train.labels[rows])
+
+
+def _set_rate(state: TrainState, step: int, steps: int) -> None:
+    if state.phase == "joint":
+        rate = one_cycle(step, steps, state.spec.recipe.peak_lr)
+    else:
+        rate = state.spec.heads.peak_lr * (1 + math.cos(math.pi * step / steps)) / 2
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+
+
+def _train_step(state: TrainState, images: Tensor, labels: Tensor) -> float:
+    model, joint = state.model, state.phase == "joint"
+    model.train()
+    if not joint:
+        model.trunk.eval()
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=state.spec.bf16):
+        logits = _joint_logits(model, images) if joint else _branch_logits(model, images)
+    losses = {name: F.cross_entropy(values.float(), labels) for name, values in logits.items()}
+    weight = state.spec.recipe.branch_loss_weight if joint else 1.0
+    loss = sum((values * (1.0 if name == FINAL else weight) for name, values in losses.items()), torch.zeros(()))
+    state.optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.optimiser.step()
+    return float(loss.detach())
+
+
+def _joint_logits(model: ExitNetwork, images: Tensor) -> dict[str, Tensor]:
+    logits: dict[str, Tensor] = model(images)
+    return logits
+
+
+def _branch_logits(model: ExitNetwork, images: Tensor) -> dict[str, Tensor]:
+    with torch.no_grad():
+        tensors = model.trunk.run({"image": images})
+    return {name: model.branch_logits(name, tensors) for name in model.taps}
