@@ -78,6 +78,8 @@ class DramSpec(ConfigModel):
 class BranchUnitSpec(ConfigModel):
     macs: Annotated[int, Field(ge=1, le=4096)] = 16
     """MAC lanes; a fully connected layer takes ceil(weights / macs) cycles."""
+    tap_lanes: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Activations that the pooling registers on the write path take in a cycle."""
     weight_sram_kib: Annotated[int, Field(ge=0, le=1 << 16)] = 24
     """Branch weights stay here across images while they all fit; else each evaluated branch fetches its own."""
     pipeline_cycles: Annotated[int, Field(ge=0, le=1024)] = 5

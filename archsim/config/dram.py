@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from archsim.config.base import ConfigModel
 from archsim.config.workload import Name
@@ -63,6 +63,12 @@ class DramPresetSpec(ConfigModel):
     """Bytes of one open row over the whole channel."""
     timing: DramTimingSpec
     rails: Annotated[list[DramRailSpec], Field(min_length=1, max_length=4)]
+
+    @model_validator(mode="after")
+    def _row_holds_whole_bursts(self) -> DramPresetSpec:
+        if self.row_bytes % self.burst_bytes:
+            raise ValueError(f"row_bytes must be a multiple of the burst of {self.burst_bytes} bytes")
+        return self
 
     @property
     def burst_bytes(self) -> int:

@@ -1,0 +1,118 @@
+"""A parsed YAML file: its data, and where every key and value was written.
+
+Positions survive merging (``extends:``) and overriding (``--set``), so that a problem always points to the text
+that caused it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from archsim.errors import Problem
+
+KeyPath = tuple[str, ...]
+"""Keys and list indexes from the root, all as text."""
+
+
+def key_path(key: str | Iterable[str | int]) -> KeyPath:
+    """Path of a dotted key.
+
+    >>> key_path("layers.3.input")
+    ('layers', '3', 'input')
+    """
+    if isinstance(key, str):
+        return tuple(key.split(".")) if key else ()
+    return tuple(str(part) for part in key)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where something was written: ``source`` is a file, with line and column from 1, or ``--set key=value``."""
+
+    source: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Positions of one key and of its value; both are the same for an entry of a list."""
+
+    key: Position
+    value: Position
+
+
+@dataclass(frozen=True)
+class Document:
+    """One configuration file, possibly merged from several.
+
+    path: the file that was asked for. data: plain dicts, lists and scalars. marks: a position for every path in data.
+    """
+
+    path: Path
+    data: dict[str, Any]
+    marks: Mapping[KeyPath, Mark]
+
+    def mark(self, key: str | Iterable[str | int]) -> Mark:
+        """Mark of a key, or of the nearest enclosing one where it is not written (defaults, missing keys)."""
+        path = key_path(key)
+        while path and path not in self.marks:
+            path = path[:-1]
+        return self.marks.get(path) or Mark(Position(str(self.path)), Position(str(self.path)))
+
+    def where(self, key: str | Iterable[str | int]) -> str:
+        """``file:line:col`` of a value by dotted key."""
+        return str(self.mark(key).value)
+
+    def where_key(self, key: str | Iterable[str | int]) -> str:
+        """``file:line:col`` of the key itself by dotted key."""
+        return str(self.mark(key).key)
+
+    def folder(self, key: str | Iterable[str | int]) -> Path:
+        """Folder of the file in which a value was written: what relative paths in it refer to."""
+        position = self.mark(key).value
+        return Path(position.source).parent if position.line else self.path.parent
+
+    def problem(self, key: str, message: str, hint: str = "") -> Problem:
+        """A problem with the value of a dotted key."""
+        return Problem(self.where(key), key, message, hint)
+
+    def without(self, *keys: str) -> Document:
+        """The same document less some keys of its root."""
+        data = {key: value for key, value in self.data.items() if key not in keys}
+        marks = {path: mark for path, mark in self.marks.items() if not path or path[0] not in keys}
+        return replace(self, data=data, marks=marks)
+
+
+def merge(base: Document, top: Document) -> Document:
+    """``top`` over ``base``: mappings merge, key by key; lists and scalars replace."""
+    marks = dict(base.marks)
+    data = _merge_mapping(base.data, top.data, (), marks)
+    marks.update(top.marks)
+    return Document(top.path, data, marks)
+
+
+def _merge_mapping(
+    base: dict[str, Any], top: dict[str, Any], path: KeyPath, marks: dict[KeyPath, Mark]
+) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        inner = (*path, key)
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged[key] = _merge_mapping(base[key], value, inner, marks)
+            continue
+        merged[key] = value
+        forget(marks, inner)
+    return merged
+
+
+def forget(marks: dict[KeyPath, Mark], path: KeyPath) -> None:
+    """Drop the marks of a value that is replaced, and of all that is inside it."""
+    for old in [known for known in marks if known[: len(path)] == path]:
+        del marks[old]

@@ -1,0 +1,84 @@
+"""How components talk: a FIFO of messages, a counter of free places, and the list of who waits for what.
+
+SimPy has richer stores; these two yield only when they would block, which is most of the speed of the tile engine.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from typing import Any, Generic, TypeVar
+
+import simpy
+
+Message = TypeVar("Message")
+
+Wait = Generator[simpy.Event, Any, Any]
+"""What a process is made of: ``result = yield from something()``."""
+
+
+class WaitList:
+    """Who waits for what, for the report of a deadlock."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def on(self, process: str, reason: str, event: simpy.Event) -> Wait:
+        """Wait for an event under a name."""
+        self.reasons[process] = reason
+        value = yield event
+        del self.reasons[process]
+        return value
+
+
+class Channel(Generic[Message]):
+    """Unbounded FIFO with one reader; a message is received in the cycle in which it was sent."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self._env = env
+        self._messages: deque[Message] = deque()
+        self._reader: simpy.Event | None = None
+
+    def send(self, message: Message) -> None:
+        """Append a message and wake the reader."""
+        self._messages.append(message)
+        if self._reader is not None:
+            self._reader.succeed()
+            self._reader = None
+
+    def receive(self, waits: WaitList, process: str, reason: str) -> Wait:
+        """Next message, waiting for it if there is none."""
+        if not self._messages:
+            self._reader = self._env.event()
+            yield from waits.on(process, reason, self._reader)
+        return self._messages.popleft()
+
+
+class Credits:
+    """A number of free places (buffer halves, outstanding chunks); waiters are served in order."""
+
+    def __init__(self, env: simpy.Environment, places: int) -> None:
+        self._env = env
+        self.free = places
+        self.places = places
+        self._waiters: deque[simpy.Event] = deque()
+
+    def acquire(self, waits: WaitList, process: str, reason: str) -> Wait:
+        """Take a place, waiting for one if all are taken."""
+        if self.free and not self._waiters:
+            self.free -= 1
+            return
+        turn = self._env.event()
+        self._waiters.append(turn)
+        yield from waits.on(process, reason, turn)
+
+    def release(self) -> None:
+        """Give a place back, to the first waiter if there is one."""
+        if self._waiters:
+            self._waiters.popleft().succeed()
+        else:
+            self.free += 1
+
+    def forget_waiters(self) -> None:
+        """Nobody wants a place any more (their processes were cancelled)."""
+        self._waiters.clear()

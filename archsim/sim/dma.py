@@ -1,0 +1,180 @@
+"""SimPy shell of the DMA: streams between DRAM and chip, cut into chunks.
+
+Arbitration. Three streams (branch weights, loads, stores) each keep at most ``dma.outstanding_chunks`` chunks under
+way. The DRAM serves chunks in the order of arrival; chunks of one core cycle in the order branch, load, store.
+A load takes DRAM, then the buffer port; a store takes the port, then DRAM. Cancelling drops the chunks that were not
+handed over yet; those under way finish and are paid for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from enum import IntEnum
+
+import simpy
+
+from archsim.config.arch import DmaSpec
+from archsim.schedule.program import Program
+from archsim.sim.channel import Channel, Credits, Wait, WaitList
+from archsim.sim.dram import Dram
+from archsim.sim.global_buffer import Client, GlobalBuffer
+from archsim.sim.messages import StoreTile, TileLoaded
+from archsim.sim.observe import Observer
+
+BUFFER_HALVES = 2
+"""Tiles that may be in the buffer at a time: one computes, one loads."""
+
+
+class StreamId(IntEnum):
+    """Streams in the order of their priority within a core cycle."""
+
+    BRANCH = 0
+    LOAD = 1
+    STORE = 2
+
+
+class Stream:
+    """One direction of traffic with its own limit of chunks under way; ``moved`` counts bytes by owner."""
+
+    def __init__(self, env: simpy.Environment, stream: StreamId, spec: DmaSpec, dram: Dram, glb: GlobalBuffer) -> None:
+        self._env = env
+        self._dram = dram
+        self._glb = glb
+        self._chunk_bytes = spec.chunk_bytes
+        self.stream = stream
+        self.credits = Credits(env, spec.outstanding_chunks)
+        self._on_quiet: simpy.Event | None = None
+        self.moved: Counter[str] = Counter()
+
+    @property
+    def under_way(self) -> int:
+        """Chunks handed over and not finished."""
+        return self.credits.places - self.credits.free
+
+    def quiet(self, waits: WaitList) -> Wait:
+        """Wait until nothing is under way; only after cancelling, or when nothing more will be asked for."""
+        if self.under_way:
+            self._on_quiet = self._env.event()
+            yield from waits.on("controller", f"chunks under way on {self.stream.name.lower()}", self._on_quiet)
+
+    def transfer(self, owner: str, address: int, transfer_bytes: int, waits: WaitList) -> Wait:
+        """Hand over all chunks of a transfer, as places get free; returns the event of its completion."""
+        done = self._env.event()
+        end = address + transfer_bytes
+        while address < end:
+            chunk_end = min(end, (address // self._chunk_bytes + 1) * self._chunk_bytes)
+            yield from self.credits.acquire(waits, f"dma.{self.stream.name.lower()}", f"a free chunk for {owner}")
+            self._issue(owner, address, chunk_end - address, done if chunk_end == end else None)
+            address = chunk_end
+        return done
+
+    def _issue(self, owner: str, address: int, chunk_bytes: int, done: simpy.Event | None) -> None:
+        moved_bytes = self._dram.whole_bursts_bytes(address, chunk_bytes)
+        self.moved[owner] += moved_bytes
+
+        def finish(_: simpy.Event) -> None:
+            self.credits.release()
+            if self._on_quiet is not None and not self.under_way:
+                self._on_quiet.succeed()
+            if done is not None:
+                done.succeed()
+
+        def dram_access(on_done: Callable[[simpy.Event], None]) -> None:
+            is_write = self.stream is StreamId.STORE
+            self._dram.access(self.stream, address, chunk_bytes, is_write, on_done)
+
+        if self.stream is StreamId.BRANCH:
+            dram_access(finish)
+        elif self.stream is StreamId.LOAD:
+            dram_access(lambda _: self._glb.transfer(Client.LOAD, moved_bytes).callbacks.append(finish))
+        else:
+            self._glb.transfer(Client.STORE, moved_bytes).callbacks.append(lambda _: dram_access(finish))
+
+
+class Dma:
+    """Loads tiles ahead of the array in program order, stores finished outputs, fetches branch weights on demand."""
+
+    def __init__(
+        self, env: simpy.Environment, program: Program, dram: Dram, glb: GlobalBuffer, waits: WaitList, log: Observer
+    ) -> None:
+        self._env = env
+        self._program = program
+        self._waits = waits
+        self._log = log
+        self.streams = {stream: Stream(env, stream, program.arch.dma, dram, glb) for stream in StreamId}
+        self.tiles: Channel[TileLoaded] = Channel(env)
+        self.halves = Credits(env, BUFFER_HALVES)
+        self.store_halves = Credits(env, BUFFER_HALVES)
+        self._stores: Channel[StoreTile] = Channel(env)
+        self._stored = {step.index: env.event() for step in program.steps}
+        self._unstored = {
+            step.index: int((step.plan.store_bytes > 0).sum()) for step in program.steps
+        }
+        self._processes = (env.process(self._load()), env.process(self._store()))
+
+    def store(self, message: StoreTile) -> None:
+        """Take finished outputs; the caller holds one of ``store_halves``, which is given back when they are out."""
+        self._stores.send(message)
+
+    def fetch_branch(self, owner: str, address: int, fetch_bytes: int) -> Wait:
+        """Fetch branch weights; returns when the last byte is in the branch unit."""
+        done = yield from self.streams[StreamId.BRANCH].transfer(owner, address, fetch_bytes, self._waits)
+        yield from self._waits.on("branch_unit", f"the weights of {owner}", done)
+
+    def cancel(self) -> None:
+        """Drop everything that was not handed over to the DRAM or the port yet."""
+        for process in self._processes:
+            if process.is_alive:
+                process.interrupt("cancelled")
+        for stream in self.streams.values():
+            stream.credits.forget_waiters()
+        self._log.record(self._env.now, "dma", "cancel", self._program.network.name)
+
+    def quiet(self) -> Wait:
+        """Wait until the last chunk under way has finished."""
+        for stream in self.streams.values():
+            yield from stream.quiet(self._waits)
+
+    def _load(self) -> Wait:
+        try:
+            for step in self._program.steps:
+                yield from self._load_step(step.index)
+        except simpy.Interrupt:
+            self._waits.reasons.pop("dma.load", None)
+
+    def _load_step(self, index: int) -> Wait:
+        step, stream = self._program.steps[index], self.streams[StreamId.LOAD]
+        plan, name = step.plan, step.layer.name
+        for tile in range(plan.tiles):
+            yield from self.halves.acquire(self._waits, "dma.load", f"a buffer half for tile {tile} of {name}")
+            transfers = []
+            if plan.weight_load_bytes[tile]:
+                address = step.weight_address + int(plan.weight_load_offset_bytes[tile])
+                size = int(plan.weight_load_bytes[tile])
+                transfers.append((yield from stream.transfer(name, address, size, self._waits)))
+            if plan.ifmap_load_bytes[tile]:
+                if step.producer is not None and not self._stored[step.producer].processed:
+                    reason = f"the stored input of {name}"
+                    yield from self._waits.on("dma.load", reason, self._stored[step.producer])
+                address = step.ifmap_address + int(plan.ifmap_load_offset_bytes[tile])
+                size = int(plan.ifmap_load_bytes[tile])
+                transfers.append((yield from stream.transfer(name, address, size, self._waits)))
+            self.tiles.send(TileLoaded(index, tile, tuple(transfers)))
+
+    def _store(self) -> Wait:
+        stream = self.streams[StreamId.STORE]
+        try:
+            while True:
+                message = yield from self._stores.receive(self._waits, "dma.store", "outputs to store")
+                name = self._program.steps[message.step].layer.name
+                done = yield from stream.transfer(name, message.address, message.store_bytes, self._waits)
+                done.callbacks.append(lambda _, step=message.step: self._on_stored(step))
+        except simpy.Interrupt:
+            self._waits.reasons.pop("dma.store", None)
+
+    def _on_stored(self, step: int) -> None:
+        self.store_halves.release()
+        self._unstored[step] -= 1
+        if self._unstored[step] == 0:
+            self._stored[step].succeed()

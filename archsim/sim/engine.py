@@ -1,0 +1,87 @@
+"""Runs images one after the other, each on an idle machine, and counts what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from archsim.config.arch import ArchSpec
+from archsim.config.dram import DramPresetSpec
+from archsim.errors import InvalidInput, Problem
+from archsim.functional.decide import Decisions
+from archsim.functional.trace import FunctionalTrace
+from archsim.mapping.base import BoolArray, TileWork
+from archsim.network.graph import Network
+from archsim.schedule.program import Program, compile_program
+from archsim.sim.decisions import ImagePath
+from archsim.sim.observe import Observer
+from archsim.sim.records import ImageRecord
+from archsim.sim.system import Outcome, System
+from archsim.sim.tally import WorkOf, tally
+
+Progress = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
+
+
+def simulate_images(
+    network: Network,
+    trace: FunctionalTrace,
+    decisions: Decisions,
+    arch: ArchSpec,
+    dram: DramPresetSpec,
+    *,
+    progress: Progress | None = None,
+) -> Iterator[ImageRecord]:
+    """Simulate every image of a trace in order; yields one record an image.
+
+    Timing depends on an image's zeros only where they are skipped; elsewhere each path (exit and pruned branches) is
+    simulated once. Raises InvalidInput when the network does not map, Deadlock when the hardware hangs.
+    """
+    program = compile_program(network, arch, dram)
+    paths: dict[ImagePath, Outcome] = {}
+    for image in range(trace.images):
+        path = image_path(decisions, image, len(network.branches))
+        work_of = image_work(program, trace, image)
+        if arch.pe_array.zero == "skip":
+            outcome = run_image(program, path, work_of)
+        else:
+            outcome = paths[path] = paths.get(path) or run_image(program, path, work_of)
+        yield tally(program, outcome, work_of)
+        if progress is not None:
+            progress(image + 1, trace.images)
+
+
+def run_image(program: Program, path: ImagePath, work_of: WorkOf, observer: Observer | None = None) -> Outcome:
+    """Simulate one image along a path."""
+    return System(program, path, lambda step: work_of(step).compute_cycles, observer).run()
+
+
+def image_path(decisions: Decisions, image: int, branch_count: int) -> ImagePath:
+    """The decisions of one image."""
+    exit_index = int(decisions.exit_index[image])
+    skipped = tuple(bool(flag) for flag in decisions.skipped[image])
+    return ImagePath(skipped, exit_index if exit_index < branch_count else None)
+
+
+def image_work(program: Program, trace: FunctionalTrace, image: int) -> WorkOf:
+    """What one image's zeros make of each step, computed when first asked for."""
+
+    @lru_cache(maxsize=None)
+    def work_of(step_index: int) -> TileWork:
+        step = program.steps[step_index]
+        nonzero = nonzero_map(trace, step.layer.inputs[0], program.network, image)
+        return program.dataflow.work(step.layer, program.arch, step.plan, nonzero)
+
+    return work_of
+
+
+def nonzero_map(trace: FunctionalTrace, tensor: str, network: Network, image: int) -> BoolArray:
+    """Bool (height, width, channels): where a tensor of one image is not zero."""
+    shape = network.shape(tensor)
+    if tensor not in trace.zero_maps:
+        raise InvalidInput([Problem(trace.workload, tensor, "the trace has no zero map of this tensor",
+                                    "write it again with evaluate --save-trace")])  # fmt: skip
+    bits = np.unpackbits(trace.zero_maps[tensor][image], count=shape.elements, bitorder="little")
+    return (bits == 0).reshape(shape.height, shape.width, shape.channels)

@@ -1,0 +1,52 @@
+"""SimPy shell of the global buffer's shared port. Capacity is the mapping's business; time is this one's."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import simpy
+
+from archsim.config.arch import GlobalBufferSpec
+from archsim.timing.port import RoundRobinPort
+
+
+class Client(IntEnum):
+    """Who uses the port, in round-robin order."""
+
+    ARRAY = 0
+    LOAD = 1
+    STORE = 2
+
+
+class GlobalBuffer:
+    """One port, shared by PE array, loads and stores."""
+
+    def __init__(self, env: simpy.Environment, spec: GlobalBufferSpec) -> None:
+        self._env = env
+        self._port = RoundRobinPort(spec.port_bytes_per_cycle, spec.burst_bytes, len(Client))
+        self._transfers: dict[int, simpy.Event] = {}
+        self._alarm_cycle: int | None = None
+
+    def transfer(self, client: Client, transfer_bytes: int) -> simpy.Event:
+        """Move bytes (> 0) through the port; the event happens when the last one has moved."""
+        done = self._env.event()
+        self._transfers[self._port.submit(self._env.now, client, transfer_bytes)] = done
+        self._arm()
+        return done
+
+    def _arm(self) -> None:
+        """Wake at the next completion; an arrival may have changed which one that is."""
+        cycle = self._port.next_completion_cycle()
+        if cycle is None or cycle == self._alarm_cycle:
+            return
+        self._alarm_cycle = cycle
+        self._env.timeout(cycle - self._env.now).callbacks.append(self._on_alarm)
+
+    def _on_alarm(self, _: simpy.Event) -> None:
+        if self._env.now != self._alarm_cycle:
+            return  # superseded by a later arrival
+        self._alarm_cycle = None
+        self._port.advance(self._env.now)
+        for ticket in self._port.pop_completed(self._env.now):
+            self._transfers.pop(ticket).succeed()
+        self._arm()

@@ -1,0 +1,51 @@
+"""What the components tell each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import simpy
+
+
+@dataclass(frozen=True, slots=True)
+class TileLoaded:
+    """DMA to PE array: a tile has its place in the buffer; its data is there when all ``transfers`` have happened."""
+
+    step: int
+    tile: int
+    transfers: tuple[simpy.Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTile:
+    """PE array to DMA: finished outputs to be written to DRAM."""
+
+    step: int
+    address: int
+    store_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDone:
+    """PE array to controller: the last tile of a step has been drained."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class DbpDecided:
+    """DBP unit to controller: run the branch of this step, or skip it."""
+
+    step: int
+    run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BranchDecided:
+    """Branch unit to controller: the image leaves here, or goes on."""
+
+    step: int
+    leave: bool
+
+
+Report = LayerDone | DbpDecided | BranchDecided

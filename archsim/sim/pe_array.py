@@ -1,0 +1,124 @@
+"""SimPy shell of the PE array: runs the tiles of the step it is given, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import simpy
+
+from archsim.mapping.base import Int64Array
+from archsim.schedule.program import Program, Step
+from archsim.sim.channel import Channel, Wait, WaitList
+from archsim.sim.dma import Dma
+from archsim.sim.global_buffer import Client, GlobalBuffer
+from archsim.sim.messages import LayerDone, Report, StoreTile
+from archsim.sim.observe import Observer
+from archsim.timing.tap import WritePathTap
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """What the array did of one step: tiles started (the last one is paid in full) and when."""
+
+    step: int
+    tiles: int
+    start_cycle: int
+    end_cycle: int
+
+
+class PeArray:
+    """One tile at a time: wait for its data, fill the scratchpads, compute, drain, hand its outputs on.
+
+    During fill, compute and drain the port transfer runs beside the array's own cycles; a phase ends with the
+    slower of the two.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        program: Program,
+        compute_cycles: Callable[[int], Int64Array],
+        dma: Dma,
+        glb: GlobalBuffer,
+        taps: Sequence[WritePathTap],
+        controller: Channel[Report],
+        waits: WaitList,
+        log: Observer,
+    ) -> None:
+        self._env = env
+        self._program = program
+        self._compute_cycles = compute_cycles
+        self._dma = dma
+        self._glb = glb
+        self._taps = taps
+        self._controller = controller
+        self._waits = waits
+        self._log = log
+        self._started: tuple[int, int] | None = None
+        self._tiles_started = 0
+        self.steps: Channel[Step] = Channel(env)
+        self.runs: list[StepRun] = []
+        self._process = env.process(self._run())
+
+    def abort(self) -> None:
+        """Stop in this cycle; what was started is paid for."""
+        self._process.interrupt("aborted")
+
+    def _run(self) -> Wait:
+        try:
+            while True:
+                step = yield from self.steps.receive(self._waits, "pe_array", "a layer to run")
+                yield from self._run_step(step)
+                self._close()
+                self._controller.send(LayerDone(step.index))
+        except simpy.Interrupt:
+            self._waits.reasons.pop("pe_array", None)
+            if self._started is not None:
+                self._log.record(self._env.now, "pe_array", "abort", self._program.steps[self._started[0]].layer.name)
+                self._close()
+
+    def _close(self) -> None:
+        assert self._started is not None
+        index, start_cycle = self._started
+        self.runs.append(StepRun(index, self._tiles_started, start_cycle, self._env.now))
+        self._started = None
+
+    def _run_step(self, step: Step) -> Wait:
+        name, plan = step.layer.name, step.plan
+        self._started, self._tiles_started = (step.index, self._env.now), 0
+        self._log.record(self._env.now, "pe_array", "dispatch", name)
+        yield self._env.timeout(self._program.arch.controller.dispatch_cycles)
+        compute_cycles = self._compute_cycles(step.index)
+        for tile in range(plan.tiles):
+            loaded = yield from self._dma.tiles.receive(self._waits, "pe_array", f"tile {tile} of {name}")
+            for transfer in loaded.transfers:
+                if not transfer.processed:
+                    yield from self._waits.on("pe_array", f"the data of tile {tile} of {name}", transfer)
+            if plan.store_bytes[tile]:
+                half = self._dma.store_halves.acquire(self._waits, "pe_array", f"room for the outputs of {name}")
+                yield from half
+            self._tiles_started = tile + 1
+            self._log.record(self._env.now, "pe_array", "tile", f"{name}/{tile}")
+            yield from self._phase(int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
+            yield from self._phase(int(compute_cycles[tile]), int(plan.stream_read_bytes[tile]))
+            yield from self._phase(int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
+            self._hand_on(step, tile)
+
+    def _phase(self, cycles: int, transfer_bytes: int) -> Wait:
+        """The array's own cycles beside a port transfer."""
+        transfer = self._glb.transfer(Client.ARRAY, transfer_bytes) if transfer_bytes else None
+        if cycles:
+            yield self._env.timeout(cycles)
+        if transfer is not None and not transfer.processed:
+            yield from self._waits.on("pe_array", "the port of the global buffer", transfer)
+
+    def _hand_on(self, step: Step, tile: int) -> None:
+        """Free the buffer half; finished outputs pass the taps and go to the DMA if they leave the chip."""
+        self._dma.halves.release()
+        if step.branch is not None:
+            for tap in self._taps:
+                tap.absorb(self._env.now, int(step.tap_values[tile]))
+        if step.plan.store_bytes[tile]:
+            address = step.store_address + int(step.plan.store_offset_bytes[tile])
+            self._dma.store(StoreTile(step.index, address, int(step.plan.store_bytes[tile])))

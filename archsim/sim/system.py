@@ -1,0 +1,84 @@
+"""One accelerator with one image: wires the components, runs them, reports a deadlock by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import simpy
+
+from archsim.errors import Deadlock
+from archsim.mapping.base import Int64Array
+from archsim.schedule.program import Program
+from archsim.sim.branch_unit import BranchRun, BranchUnit
+from archsim.sim.channel import WaitList
+from archsim.sim.controller import Controller, Units
+from archsim.sim.dbp_unit import DbpUnit
+from archsim.sim.decisions import ImagePath, SealedDecisions
+from archsim.sim.dma import Dma, StreamId
+from archsim.sim.dram import Dram
+from archsim.sim.global_buffer import GlobalBuffer
+from archsim.sim.observe import Observer, Silent
+from archsim.sim.pe_array import PeArray, StepRun
+from archsim.timing.dram import DramCommands
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happened to one image, before anything is counted.
+
+    array: steps that ran, in order; branches: evaluations. decisions: per step with a branch, (skipped, cycle).
+    left_at: step behind which the image left, None at the end of the trunk. moved_bytes: DRAM bytes (whole bursts)
+    by stream and owner. commands: DRAM commands until the end.
+    """
+
+    cycles: int
+    array: tuple[StepRun, ...]
+    branches: tuple[BranchRun, ...]
+    decisions: Mapping[int, tuple[bool, int]]
+    left_at: int | None
+    moved_bytes: Mapping[StreamId, Mapping[str, int]]
+    commands: DramCommands
+
+
+class System:
+    """All components around one SimPy environment. Every image starts on an idle machine with closed DRAM rows."""
+
+    def __init__(
+        self,
+        program: Program,
+        path: ImagePath,
+        compute_cycles: Callable[[int], Int64Array],
+        observer: Observer | None = None,
+    ) -> None:
+        arch, log = program.arch, observer or Silent()
+        self.env = env = simpy.Environment(initial_time=0)
+        self.waits = waits = WaitList()
+        sealed = SealedDecisions(path)
+        self._dram = Dram(env, program.dram, program.dram_cycles_per_core_cycle)
+        glb = GlobalBuffer(env, arch.global_buffer)
+        self._dma = Dma(env, program, self._dram, glb, waits, log)
+        self.controller = Controller(env, program, waits, log)
+        reports = self.controller.reports
+        dbp_unit = DbpUnit(env, arch.dbp_unit, sealed, reports, waits, log)
+        self._branch_unit = BranchUnit(env, arch.branch_unit, sealed, self._dma, reports, waits, log)
+        taps = (dbp_unit.tap, self._branch_unit.tap)
+        self._array = PeArray(env, program, compute_cycles, self._dma, glb, taps, reports, waits, log)
+        self._units = Units(self._array, dbp_unit, self._branch_unit, self._dma)
+
+    def run(self) -> Outcome:
+        """Simulate to the end of the image. Raises Deadlock when work is left and nothing can happen."""
+        image = self.env.process(self.controller.run(self._units))
+        while not image.processed:
+            if self.env.peek() == float("inf"):
+                raise Deadlock(int(self.env.now), dict(self.waits.reasons))
+            self.env.step()
+        return Outcome(
+            cycles=int(self.env.now),
+            array=tuple(self._array.runs),
+            branches=tuple(self._branch_unit.runs),
+            decisions=dict(self.controller.decisions),
+            left_at=self.controller.left_at,
+            moved_bytes={stream: dict(flow.moved) for stream, flow in self._dma.streams.items()},
+            commands=self._dram.commands(),
+        )

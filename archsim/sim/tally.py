@@ -1,0 +1,182 @@
+"""From what happened to one image to its integer counters and records. Pure: no time passes here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+
+from archsim.counters import Counters
+from archsim.mapping.base import TileWork
+from archsim.mapping.zeros import mac_counts
+from archsim.network.graph import FINAL
+from archsim.schedule.program import Program, Step
+from archsim.sim.dma import StreamId
+from archsim.sim.pe_array import StepRun
+from archsim.sim.records import BranchRecord, ImageRecord, LayerRecord
+from archsim.sim.system import Outcome
+
+WorkOf = Callable[[int], TileWork]
+"""Data-dependent part of a step's plan by step index."""
+
+
+def tally(program: Program, outcome: Outcome, work_of: WorkOf) -> ImageRecord:
+    """Count one image. Every count of energy, bytes and MACs of the project is made here or in the plan."""
+    counters = Counters()
+    layers = [_count_step(program, outcome, run, work_of(run.step), counters) for run in outcome.array]
+    branches = _count_branches(program, outcome, counters)
+    _count_dram(program, outcome, counters)
+    _count_leakage(program, outcome, layers, counters)
+    burst_bytes = program.dram.burst_bytes
+    layers += [_branch_layer(program, run.step, run.start_cycle, run.end_cycle) for run in outcome.branches]
+    left = outcome.left_at
+    return ImageRecord(
+        exit_name=FINAL if left is None else _branch_name(program.steps[left]),
+        cycles=outcome.cycles,
+        layers=tuple(layers),
+        branches=tuple(branches),
+        dram_read_bytes=counters.total("dram", "read_burst") * burst_bytes,
+        dram_write_bytes=counters.total("dram", "write_burst") * burst_bytes,
+        wasted_bytes=_wasted_bytes(program, outcome),
+        counters=counters,
+    )
+
+
+def _branch_name(step: Step) -> str:
+    assert step.branch is not None
+    return step.branch.branch.name
+
+
+def _useful(outcome: Outcome, run: StepRun) -> bool:
+    return outcome.left_at is None or run.step <= outcome.left_at
+
+
+def _count_step(program: Program, outcome: Outcome, run: StepRun, work: TileWork, counters: Counters) -> LayerRecord:
+    step, tiles = program.steps[run.step], slice(0, run.tiles)
+    plan, name = step.plan, step.layer.name
+    zero = program.arch.pe_array.zero
+    for (component, action), amount in zip(plan.actions, plan.counts[tiles].sum(axis=0), strict=True):
+        counters.add(component, action, name, int(amount))
+    for (component, action), amount in mac_counts(plan, work, zero, run.tiles).items():
+        counters.add(component, action, name, amount)
+    counters.add("global_buffer", "read_byte", name, int(plan.fill_read_bytes[tiles].sum()))
+    counters.add("global_buffer", "read_byte", name, int(plan.stream_read_bytes[tiles].sum()))
+    counters.add("global_buffer", "write_byte", name, int(plan.drain_write_bytes[tiles].sum()))
+    counters.add("controller", "dispatch", name, 1)
+    outputs = int(plan.outputs[tiles].sum())
+    if not step.layer.is_classifier:
+        counters.add("pe_array", "requantise", name, outputs)
+    if any(layer.op != "add" for layer in step.fused.post):
+        counters.add("pe_array", "pool", name, outputs)
+    macs = int(plan.macs[tiles].sum())
+    skipped = macs - int(work.nonzero_macs[tiles].sum()) if zero == "skip" else 0
+    phases = plan.fill_cycles[tiles] + work.compute_cycles[tiles] + plan.drain_cycles[tiles]
+    cycles = run.end_cycle - run.start_cycle
+    return LayerRecord(
+        name=name,
+        unit="pe_array",
+        start_cycle=run.start_cycle,
+        end_cycle=run.end_cycle,
+        stall_cycles=max(0, cycles - int(phases.sum()) - program.arch.controller.dispatch_cycles),
+        macs=macs - skipped,
+        skipped_macs=skipped,
+        pe_cycles=program.arch.pe_array.rows * program.arch.pe_array.cols * cycles,
+        useful=_useful(outcome, run),
+    )
+
+
+def _count_branches(program: Program, outcome: Outcome, counters: Counters) -> list[BranchRecord]:
+    records = []
+    evaluated = {run.step: run for run in outcome.branches}
+    for index, (skipped, cycle) in sorted(outcome.decisions.items()):
+        step = program.steps[index]
+        branch = step.branch
+        assert branch is not None
+        name = branch.branch.name
+        records.append(BranchRecord(name, skipped, outcome.left_at == index, cycle))
+        counters.add("branch_unit", "pool_add", name, branch.tapped_values)
+        if program.arch.dbp.enabled and branch.branch.dbp is not None:
+            bounds = 1 if branch.branch.dbp.max_sum is None else 2
+            counters.add("dbp_unit", "add", name, branch.tapped_values)
+            counters.add("dbp_unit", "compare", name, bounds)
+            counters.add("controller", "decision", name, 1)
+        if index in evaluated:
+            counters.add("branch_unit", "mac", name, branch.macs)
+            counters.add("branch_unit", "weight_read_byte", name, branch.weight_bytes)
+            counters.add("branch_unit", "compare", name, branch.units)
+            counters.add("controller", "decision", name, 1)
+            if not branch.resident:
+                fetched = outcome.moved_bytes[StreamId.BRANCH][name]
+                counters.add("branch_unit", "weight_write_byte", name, fetched)
+    return records
+
+
+def _branch_layer(program: Program, index: int, start_cycle: int, end_cycle: int) -> LayerRecord:
+    step = program.steps[index]
+    assert step.branch is not None
+    lanes = program.arch.branch_unit.macs
+    return LayerRecord(
+        name=_branch_name(step),
+        unit="branch_unit",
+        start_cycle=start_cycle,
+        end_cycle=end_cycle,
+        stall_cycles=0,
+        macs=step.branch.macs,
+        skipped_macs=0,
+        pe_cycles=lanes * (end_cycle - start_cycle),
+    )
+
+
+def _count_dram(program: Program, outcome: Outcome, counters: Counters) -> None:
+    """Bursts by owner; commands that cannot be told apart are shared among owners in proportion to their bursts."""
+    burst_bytes = program.dram.burst_bytes
+    bursts: dict[str, int] = {}
+    for stream, by_owner in outcome.moved_bytes.items():
+        for owner, moved_bytes in by_owner.items():
+            count = moved_bytes // burst_bytes
+            bursts[owner] = bursts.get(owner, 0) + count
+            counters.add("dram", "write_burst" if stream is StreamId.STORE else "read_burst", owner, count)
+            if stream is StreamId.LOAD:
+                counters.add("global_buffer", "write_byte", owner, moved_bytes)
+            elif stream is StreamId.STORE:
+                counters.add("global_buffer", "read_byte", owner, moved_bytes)
+    owners = sorted(bursts)
+    weights = [bursts[owner] for owner in owners]
+    for action, amount in (("activate", outcome.commands.activates), ("refresh", outcome.commands.refreshes)):
+        for owner, share in zip(owners, _shares(amount, weights), strict=True):
+            counters.add("dram", action, owner, share)
+
+
+def _count_leakage(program: Program, outcome: Outcome, layers: list[LayerRecord], counters: Counters) -> None:
+    """Every cycle belongs to the layer on the array, or to the one before it; the last one keeps the tail."""
+    starts = [0, *(layer.start_cycle for layer in layers[1:]), outcome.cycles]
+    for layer, (start, end) in zip(layers, pairwise(starts), strict=True):
+        counters.add("leakage", "core_cycle", layer.name, end - start)
+        counters.add("dram", "standby_cycle", layer.name, (end - start) * program.dram_cycles_per_core_cycle)
+
+
+def _wasted_bytes(program: Program, outcome: Outcome) -> int:
+    """DRAM bytes read for tiles that never ran, or ran for an image that had left."""
+    runs = {run.step: run for run in outcome.array}
+    wasted = 0
+    for step in program.steps:
+        moved = outcome.moved_bytes[StreamId.LOAD].get(step.layer.name, 0)
+        run = runs.get(step.index)
+        if run is None or not _useful(outcome, run):
+            wasted += moved
+        elif run.tiles < step.plan.tiles:
+            raise AssertionError(f"{step.layer.name} counted but not finished")
+    return wasted
+
+
+def _shares(amount: int, weights: list[int]) -> list[int]:
+    """Split an integer in proportion to weights, exactly.
+
+    >>> _shares(10, [1, 1, 2])
+    [2, 3, 5]
+    """
+    if not weights:
+        return []
+    ends = np.cumsum(weights) * amount // sum(weights)
+    return [int(share) for share in np.diff(ends, prepend=0)]

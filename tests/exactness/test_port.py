@@ -1,0 +1,53 @@
+"""The arbiter of the buffer port equals the per-cycle oracle."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archsim.timing.port import RoundRobinPort
+from tests.oracle.port_oracle import port_completions
+
+
+def replay(port: RoundRobinPort, arrivals: list[tuple[int, int, int]]) -> list[int]:
+    """Drive the core as the shell does: submit in time order, sleep to the next completion."""
+    done = [-1] * len(arrivals)
+
+    def settle(until: float) -> None:
+        while (cycle := port.next_completion_cycle()) is not None and cycle <= until:
+            port.advance(cycle)
+            for ticket in port.pop_completed(cycle):
+                done[ticket] = cycle
+
+    for cycle, client, size in arrivals:
+        settle(cycle)
+        port.submit(cycle, client, size)
+    settle(float("inf"))
+    return done
+
+
+arrivals_strategy = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 2), st.integers(1, 300)), min_size=1, max_size=12
+).map(sorted)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 70), arrivals_strategy)
+def test_port_equals_the_per_cycle_oracle(width, burst, arrivals) -> None:
+    assert replay(RoundRobinPort(width, burst, 3), arrivals) == port_completions(width, burst, 3, arrivals)
+
+
+def test_two_clients_alternate_burst_by_burst() -> None:
+    port = RoundRobinPort(width_bytes=8, burst_bytes=64, clients=2)
+    assert replay(port, [(0, 0, 128), (0, 1, 64)]) == [24, 16]
+
+
+def test_a_burst_is_not_interrupted() -> None:
+    port = RoundRobinPort(width_bytes=8, burst_bytes=64, clients=2)
+    assert replay(port, [(0, 1, 64), (1, 0, 8)]) == [8, 9]
+
+
+def test_busy_cycles_are_the_bursts() -> None:
+    port = RoundRobinPort(width_bytes=8, burst_bytes=64, clients=1)
+    replay(port, [(0, 0, 100), (50, 0, 1)])
+    assert port.busy_cycles == 8 + 5 + 1
