@@ -45,12 +45,20 @@ class BranchStep:
     mac_cycles: int
 
 
+@dataclass(frozen=True, slots=True)
+class TensorSource:
+    """Where a tensor that a step reads comes from: its address in DRAM and the step that writes it (None: image)."""
+
+    address: int
+    producer: int | None
+
+
 @dataclass(frozen=True)
 class Step:
     """One layer on the PE array with everything fused into its write path.
 
-    producer: index of the step that writes the input; None when that is the image. tap_values: per tile, values of
-    the stored tensor that reach the taps by then. Addresses are bytes in DRAM.
+    ifmap, summand: the input and the second tensor of a fused ``add``. tap_values: per tile, values of the stored
+    tensor that reach the taps by then. Addresses are bytes in DRAM.
     """
 
     index: int
@@ -58,9 +66,9 @@ class Step:
     placement: Placement
     plan: TilePlan
     weight_address: int
-    ifmap_address: int
+    ifmap: TensorSource
+    summand: TensorSource | None
     store_address: int
-    producer: int | None
     branch: BranchStep | None
 
     @property
@@ -97,14 +105,13 @@ def compile_program(network: Network, arch: ArchSpec, dram: DramPresetSpec) -> P
     dataflow = get_dataflow(arch.pe_array.dataflow)
     placements = place(network, arch)
     allocator = _Allocator()
-    tensor_address = {IMAGE: allocator.take(network.input_shape.elements * arch.precision.activation_bits // 8)}
-    producers: dict[str, int] = {}
+    image_bytes = network.input_shape.elements * arch.precision.activation_bits // 8
+    sources = {IMAGE: TensorSource(allocator.take(image_bytes), None)}
     branches = _branch_steps(network, arch, allocator) if arch.exits.enabled else {}
     steps = []
     for index, fused in enumerate(fuse(network)):
         layer, placement = fused.layer, placements[fused.layer.name]
-        store_bytes = fused.stored_shape.elements * arch.precision.activation_bits // 8
-        tensor_address[fused.output_tensor] = allocator.take(store_bytes)
+        store_address = allocator.take(fused.stored_shape.elements * arch.precision.activation_bits // 8)
         steps.append(
             Step(
                 index=index,
@@ -112,13 +119,13 @@ def compile_program(network: Network, arch: ArchSpec, dram: DramPresetSpec) -> P
                 placement=placement,
                 plan=dataflow.plan(layer, arch, placement),
                 weight_address=allocator.take(layer.weights * arch.precision.weight_bits // 8),
-                ifmap_address=tensor_address[layer.inputs[0]],
-                store_address=tensor_address[fused.output_tensor],
-                producer=producers.get(layer.inputs[0]),
+                ifmap=sources[layer.inputs[0]],
+                summand=sources[fused.summand[0]] if fused.summand else None,
+                store_address=store_address,
                 branch=branches.get(fused.output_tensor),
             )
         )
-        producers[fused.output_tensor] = index
+        sources[fused.output_tensor] = TensorSource(store_address, index)
     _check_taps(network, {step.fused.output_tensor for step in steps}, arch)
     return Program(network, arch, dram, dataflow, tuple(steps))
 

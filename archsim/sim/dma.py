@@ -15,7 +15,7 @@ from enum import IntEnum
 import simpy
 
 from archsim.config.arch import DmaSpec
-from archsim.schedule.program import Program
+from archsim.schedule.program import Program, TensorSource
 from archsim.sim.channel import Channel, Credits, Wait, WaitList
 from archsim.sim.dram import Dram
 from archsim.sim.global_buffer import Client, GlobalBuffer
@@ -37,10 +37,13 @@ class StreamId(IntEnum):
 class Stream:
     """One direction of traffic with its own limit of chunks under way; ``moved`` counts bytes by owner."""
 
-    def __init__(self, env: simpy.Environment, stream: StreamId, spec: DmaSpec, dram: Dram, glb: GlobalBuffer) -> None:
+    def __init__(
+        self, env: simpy.Environment, stream: StreamId, spec: DmaSpec, dram: Dram, glb: GlobalBuffer, log: Observer
+    ) -> None:
         self._env = env
         self._dram = dram
         self._glb = glb
+        self._log = log
         self._chunk_bytes = spec.chunk_bytes
         self.stream = stream
         self.credits = Credits(env, spec.outstanding_chunks)
@@ -72,6 +75,7 @@ class Stream:
     def _issue(self, owner: str, address: int, chunk_bytes: int, done: simpy.Event | None) -> None:
         moved_bytes = self._dram.whole_bursts_bytes(address, chunk_bytes)
         self.moved[owner] += moved_bytes
+        self._log.record(self._env.now, f"dma.{self.stream.name.lower()}", "chunk", f"{owner}@{address}")
 
         def finish(_: simpy.Event) -> None:
             self.credits.release()
@@ -102,7 +106,7 @@ class Dma:
         self._program = program
         self._waits = waits
         self._log = log
-        self.streams = {stream: Stream(env, stream, program.arch.dma, dram, glb) for stream in StreamId}
+        self.streams = {stream: Stream(env, stream, program.arch.dma, dram, glb, log) for stream in StreamId}
         self.tiles: Channel[TileLoaded] = Channel(env)
         self.halves = Credits(env, BUFFER_HALVES)
         self.store_halves = Credits(env, BUFFER_HALVES)
@@ -149,17 +153,18 @@ class Dma:
         for tile in range(plan.tiles):
             yield from self.halves.acquire(self._waits, "dma.load", f"a buffer half for tile {tile} of {name}")
             transfers = []
-            if plan.weight_load_bytes[tile]:
-                address = step.weight_address + int(plan.weight_load_offset_bytes[tile])
-                size = int(plan.weight_load_bytes[tile])
-                transfers.append((yield from stream.transfer(name, address, size, self._waits)))
-            if plan.ifmap_load_bytes[tile]:
-                if step.producer is not None and not self._stored[step.producer].processed:
+            for source, load_bytes, offset_bytes in (
+                (TensorSource(step.weight_address, None), plan.weight_load_bytes, plan.weight_load_offset_bytes),
+                (step.ifmap, plan.ifmap_load_bytes, plan.ifmap_load_offset_bytes),
+                (step.summand, plan.summand_load_bytes, plan.summand_load_offset_bytes),
+            ):
+                if source is None or not load_bytes[tile]:
+                    continue
+                if source.producer is not None and not self._stored[source.producer].processed:
                     reason = f"the stored input of {name}"
-                    yield from self._waits.on("dma.load", reason, self._stored[step.producer])
-                address = step.ifmap_address + int(plan.ifmap_load_offset_bytes[tile])
-                size = int(plan.ifmap_load_bytes[tile])
-                transfers.append((yield from stream.transfer(name, address, size, self._waits)))
+                    yield from self._waits.on("dma.load", reason, self._stored[source.producer])
+                address = source.address + int(offset_bytes[tile])
+                transfers.append((yield from stream.transfer(name, address, int(load_bytes[tile]), self._waits)))
             self.tiles.send(TileLoaded(index, tile, tuple(transfers)))
 
     def _store(self) -> Wait:

@@ -90,6 +90,7 @@ class PeArray:
         self._log.record(self._env.now, "pe_array", "dispatch", name)
         yield self._env.timeout(self._program.arch.controller.dispatch_cycles)
         compute_cycles = self._compute_cycles(step.index)
+        streamed_bytes = plan.stream_read_bytes + plan.stream_write_bytes
         for tile in range(plan.tiles):
             loaded = yield from self._dma.tiles.receive(self._waits, "pe_array", f"tile {tile} of {name}")
             for transfer in loaded.transfers:
@@ -101,7 +102,7 @@ class PeArray:
             self._tiles_started = tile + 1
             self._log.record(self._env.now, "pe_array", "tile", f"{name}/{tile}")
             yield from self._phase(int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
-            yield from self._phase(int(compute_cycles[tile]), int(plan.stream_read_bytes[tile]))
+            yield from self._phase(int(compute_cycles[tile]), int(streamed_bytes[tile]))
             yield from self._phase(int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
             self._hand_on(step, tile)
 

@@ -58,17 +58,18 @@ def _count_step(program: Program, outcome: Outcome, run: StepRun, work: TileWork
     zero = program.arch.pe_array.zero
     for (component, action), amount in zip(plan.actions, plan.counts[tiles].sum(axis=0), strict=True):
         counters.add(component, action, name, int(amount))
-    for (component, action), amount in mac_counts(plan, work, zero, run.tiles).items():
-        counters.add(component, action, name, amount)
+    for (component, action), amounts in mac_counts(plan, work, zero).items():
+        counters.add(component, action, name, int(amounts[tiles].sum()))
     counters.add("global_buffer", "read_byte", name, int(plan.fill_read_bytes[tiles].sum()))
     counters.add("global_buffer", "read_byte", name, int(plan.stream_read_bytes[tiles].sum()))
+    counters.add("global_buffer", "write_byte", name, int(plan.stream_write_bytes[tiles].sum()))
     counters.add("global_buffer", "write_byte", name, int(plan.drain_write_bytes[tiles].sum()))
     counters.add("controller", "dispatch", name, 1)
     outputs = int(plan.outputs[tiles].sum())
     if not step.layer.is_classifier:
         counters.add("pe_array", "requantise", name, outputs)
-    if any(layer.op != "add" for layer in step.fused.post):
-        counters.add("pe_array", "pool", name, outputs)
+    pooled = step.fused.pool_values * outputs // int(plan.outputs.sum())
+    counters.add("pe_array", "pool", name, pooled)
     macs = int(plan.macs[tiles].sum())
     skipped = macs - int(work.nonzero_macs[tiles].sum()) if zero == "skip" else 0
     phases = plan.fill_cycles[tiles] + work.compute_cycles[tiles] + plan.drain_cycles[tiles]

@@ -1,0 +1,174 @@
+"""What must hold whatever the implementation (docs/explanation/hardware.md)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archsim.errors import Deadlock
+from archsim.schedule.program import compile_program
+from archsim.sim.channel import Channel
+from archsim.sim.decisions import ImagePath
+from archsim.sim.dma import Dma
+from archsim.sim.system import System
+from tests.machine import Machine, arch, small_network
+
+
+def dram_bytes(record) -> int:
+    return record.dram_read_bytes + record.dram_write_bytes
+
+
+def test_exits_off_is_the_plain_network_to_the_cycle() -> None:
+    plain = Machine(network=small_network(branches=False)).record(skipped=())
+    off = Machine(arch=arch(exits={"enabled": False})).record()
+    assert off.cycles == plain.cycles
+    assert off.counters.as_mapping() == plain.counters.as_mapping()
+
+
+def test_speculation_never_costs_time_and_wastes_what_it_fetched() -> None:
+    serial, speculative = Machine(), Machine(arch=arch(branch_unit={"overlap": "speculative"}))
+    assert speculative.record(None).cycles < serial.record(None).cycles
+    assert speculative.record(0).cycles >= serial.record(0).cycles
+    assert [layer.name for layer in speculative.record(0).layers if not layer.useful] == ["conv3"]
+
+
+def test_an_early_exit_stops_the_clock_and_the_memory() -> None:
+    machine = Machine()
+    first, second, full = machine.record(0), machine.record(1), machine.record(None)
+    assert first.cycles < second.cycles < full.cycles
+    assert dram_bytes(first) < dram_bytes(second) < dram_bytes(full)
+    assert (first.exit_name, second.exit_name, full.exit_name) == ("early", "late", "final")
+    assert full.wasted_bytes == 0
+    assert first.wasted_bytes > 0
+
+
+def test_prefetched_bytes_of_an_exit_are_paid_and_wasted() -> None:
+    machine = Machine()
+    record = machine.record(0)
+    used = sum(layer.weights for layer in machine.network.layers[:2]) + 12 * 12 * 3
+    assert record.dram_read_bytes - record.wasted_bytes >= used
+    assert record.dram_read_bytes - record.wasted_bytes - used < 4 * machine.program.dram.burst_bytes
+
+
+def test_a_skipped_branch_costs_no_macs_and_less_time() -> None:
+    machine = Machine()
+    run, skipped = machine.record(None), machine.record(None, (True, True))
+    assert skipped.cycles < run.cycles
+    assert skipped.counters.total("branch_unit", "mac") == 0
+    assert run.counters.total("branch_unit", "mac") == sum(branch.macs for branch in machine.network.branches)
+    assert [branch.skipped for branch in skipped.branches] == [True, True]
+
+
+@pytest.mark.parametrize("zero", ["none", "gate", "skip"])
+def test_macs_are_conserved(zero) -> None:
+    machine = Machine(arch=arch(pe_array={"zero": zero}))
+    record = machine.record()
+    macs = sum(layer.macs + layer.skipped_macs for layer in record.layers if layer.unit == "pe_array")
+    assert macs == machine.network.macs
+    counted = record.counters.total("pe_array", "mac") + record.counters.total("pe_array", "gated_mac")
+    assert counted + sum(layer.skipped_macs for layer in record.layers) == machine.network.macs
+    assert (counted == machine.network.macs) == (zero != "skip")
+
+
+def test_zero_options_are_ordered() -> None:
+    none, gate, skip = (Machine(arch=arch(pe_array={"zero": zero})).record() for zero in ("none", "gate", "skip"))
+    assert none.cycles == gate.cycles > skip.cycles
+    assert none.counters.total("pe_array", "gated_mac") == 0 < gate.counters.total("pe_array", "gated_mac")
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    exits_at=st.sampled_from([None, 0, 1]),
+    size_kib=st.sampled_from([12, 20, 108]),
+    chunk_bytes=st.sampled_from([64, 512, 4096]),
+    port=st.sampled_from([1, 8, 64]),
+    sram_kib=st.sampled_from([0, 24]),
+    overlap=st.sampled_from(["serial", "speculative"]),
+)
+def test_conservation_and_bounds(exits_at, size_kib, chunk_bytes, port, sram_kib, overlap) -> None:
+    spec = arch(
+        global_buffer={"size_kib": size_kib, "filter_kib": 4, "port_bytes_per_cycle": port},
+        dma={"chunk_bytes": chunk_bytes},
+        branch_unit={"weight_sram_kib": sram_kib, "overlap": overlap},
+    )
+    machine = Machine(arch=spec)
+    record = machine.record(exits_at)
+    count, burst = record.counters.total, machine.program.dram.burst_bytes
+    loaded = count("dram", "read_burst") * burst - count("branch_unit", "weight_write_byte")
+    streamed = sum(
+        int(step.plan.drain_write_bytes[: run.tiles].sum() + step.plan.stream_write_bytes[: run.tiles].sum())
+        for run in machine.run(exits_at)[0].array
+        for step in [machine.program.steps[run.step]]
+    )
+    assert loaded == count("global_buffer", "write_byte") - streamed
+    assert count("leakage", "core_cycle") == record.cycles
+    busy = count("global_buffer", "read_byte") + count("global_buffer", "write_byte")
+    if all(layer.useful for layer in record.layers):  # a tile that is aborted is paid in full
+        assert record.cycles >= busy / port
+    peak = 2 * machine.program.dram.channel_bits // 8 * machine.program.dram_cycles_per_core_cycle
+    assert record.cycles >= dram_bytes(record) / peak
+    ends = [layer.end_cycle for layer in record.layers if layer.unit == "pe_array"]
+    starts = [layer.start_cycle for layer in record.layers if layer.unit == "pe_array"]
+    assert starts[0] == 0
+    assert ends == sorted(ends)
+    assert all(0 < layer.macs <= layer.pe_cycles for layer in record.layers if layer.useful)
+
+
+def test_same_image_twice_is_identical() -> None:
+    assert Machine().run(1)[1].events == Machine().run(1)[1].events
+
+
+def test_branch_weights_are_fetched_when_they_do_not_fit() -> None:
+    resident, fetched = Machine(), Machine(arch=arch(branch_unit={"weight_sram_kib": 0}))
+    assert resident.record().counters.total("branch_unit", "weight_write_byte") == 0
+    record = fetched.record()
+    weights = sum(branch.weights for branch in fetched.network.branches)
+    assert record.counters.total("branch_unit", "weight_write_byte") >= weights
+    assert record.cycles > resident.record().cycles
+
+
+def test_a_deadlock_names_who_waits_for_whom(monkeypatch) -> None:
+    """A DMA that never says that a tile is there."""
+
+    def lazy_load(self):
+        yield self._env.timeout(5)
+
+    monkeypatch.setattr(Dma, "_load", lazy_load)
+    machine = Machine()
+    system = System(machine.program, ImagePath((False, False), None), lambda step: machine.work_of(step).compute_cycles)
+    with pytest.raises(Deadlock) as caught:
+        system.run()
+    assert caught.value.waiting["pe_array"] == "tile 0 of conv1"
+    assert caught.value.waiting["controller"] == "the end of the layer on the array"
+
+
+def test_a_message_is_received_in_the_cycle_it_was_sent() -> None:
+    machine = Machine()
+    system = System(machine.program, ImagePath((False, False), None), lambda step: machine.work_of(step).compute_cycles)
+    channel: Channel[int] = Channel(system.env)
+    received = []
+
+    def reader():
+        received.append((yield from channel.receive(system.waits, "reader", "a number")))
+        received.append(system.env.now)
+
+    def writer():
+        yield system.env.timeout(7)
+        channel.send(42)
+
+    system.env.process(reader())
+    system.env.process(writer())
+    system.env.run(until=8)
+    assert received == [42, 7]
+
+
+def test_an_unmappable_branch_is_refused() -> None:
+    from archsim.config.load import load_dram_preset
+    from archsim.errors import InvalidInput
+    from tests.builders import build, tiny_document
+
+    document = tiny_document()
+    document["branches"][0]["layers"].insert(0, {"name": "c", "op": "conv2d", "filters": 2, "kernel": 1})
+    with pytest.raises(InvalidInput, match='the branch unit cannot run "conv2d"'):
+        compile_program(build(document), arch(), load_dram_preset("lpddr3-1600-x32"))
