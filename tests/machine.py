@@ -27,7 +27,13 @@ def small_network(branches: bool = True) -> Network:
     head = [{"name": "gap", "op": "global_avg_pool"}, {"name": "fc", "op": "linear", "units": 4}]
     hanging = [
         {"name": "early", "after": "pool2", "layers": head, "threshold": 100, "dbp": {"min_sum": 5}},
-        {"name": "late", "after": "conv3", "layers": head, "threshold": 100, "dbp": {"min_sum": 5, "max_sum": 900}},
+        {
+            "name": "late",
+            "after": "conv3",
+            "layers": head,
+            "threshold": 100,
+            "dbp": {"min_sum": 5, "max_sum": 900},
+        },
     ]
     return build(
         {
@@ -65,7 +71,9 @@ class Machine:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.program: Program = compile_program(self.network, self.arch, load_dram_preset(self.arch.dram.preset))
+        self.program: Program = compile_program(
+            self.network, self.arch, load_dram_preset(self.arch.dram.preset)
+        )
         self._works: dict[int, TileWork] = {}
 
     def work_of(self, step_index: int) -> TileWork:
@@ -78,7 +86,9 @@ class Machine:
             self._works[step_index] = self.program.dataflow.work(step.layer, self.arch, step.plan, nonzero)
         return self._works[step_index]
 
-    def run(self, exits_at: int | None = None, skipped: tuple[bool, ...] = (False, False)) -> tuple[Outcome, EventLog]:
+    def run(
+        self, exits_at: int | None = None, skipped: tuple[bool, ...] = (False, False)
+    ) -> tuple[Outcome, EventLog]:
         """Simulate the image along a path."""
         log = EventLog()
         return run_image(self.program, ImagePath(skipped, exits_at), self.work_of, log), log

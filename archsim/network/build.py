@@ -57,7 +57,7 @@ class _Builder:
                 found.append(previous)
                 continue
             full = prefix + tensor if prefix + tensor in self.shapes else tensor
-            if full not in self.shapes or full not in visible and not full.startswith(prefix or "\0"):
+            if full not in self.shapes or (full not in visible and not full.startswith(prefix or "\0")):
                 self.problem(f"{key}.{field}", f'no tensor "{tensor}" above', did_you_mean(tensor, visible))
                 return None
             found.append(full)
@@ -112,7 +112,9 @@ def build_network(
             builder.problem(f"branches.{index}.after", "a branch already hangs here", "one branch a layer")
     if builder.problems:
         return None, builder.problems
-    complete = sorted((branch for branch in built if branch is not None), key=lambda branch: order[branch.after])
+    complete = sorted(
+        (branch for branch in built if branch is not None), key=lambda branch: order[branch.after]
+    )
     shape = builder.shapes[IMAGE]
     return Network(name, shape, class_count, tuple(trunk), tuple(complete)), []
 
@@ -124,7 +126,9 @@ def _build_branch(
     if spec.after not in order or order[spec.after] == len(order) - 1:
         allowed = [name for name, position in order.items() if position < len(order) - 1]
         builder.problem(
-            f"{key}.after", f'no trunk layer "{spec.after}" before the last', did_you_mean(spec.after, allowed)
+            f"{key}.after",
+            f'no trunk layer "{spec.after}" before the last',
+            did_you_mean(spec.after, allowed),
         )
         return None
     previous, done = spec.after, []

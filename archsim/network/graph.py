@@ -67,7 +67,7 @@ class Layer:
         """(height, width) of the window in pixels; (1, 1) for ``linear``, the whole map for ``global_avg_pool``."""
         if self.spec.op == "global_avg_pool":
             return (self.input_shape.height, self.input_shape.width)
-        if self.spec.op in ("linear", "add"):
+        if self.spec.op == "linear" or self.spec.op == "add":
             return (1, 1)
         return self.spec.kernel
 

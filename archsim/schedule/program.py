@@ -80,8 +80,8 @@ class Step:
     def tap_values(self) -> Int64Array:
         """Values of the stored tensor that the tiles complete, one element a tile."""
         outputs = np.cumsum(self.plan.outputs)
-        stored = outputs * self.fused.stored_shape.elements // outputs[-1]
-        return np.diff(stored, prepend=0)
+        stored: Int64Array = outputs * self.fused.stored_shape.elements // outputs[-1]
+        return np.diff(stored, prepend=0).astype(np.int64)
 
 
 @dataclass(frozen=True)

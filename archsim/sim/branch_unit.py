@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import simpy
-
 from archsim.config.arch import BranchUnitSpec
 from archsim.schedule.program import Step
 from archsim.sim.channel import Channel, Wait, WaitList
+from archsim.sim.clock import Clock
 from archsim.sim.decisions import SealedDecisions
 from archsim.sim.dma import Dma
 from archsim.sim.messages import BranchDecided, Report
@@ -35,7 +34,7 @@ class BranchUnit:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: Clock,
         spec: BranchUnitSpec,
         sealed: SealedDecisions,
         dma: Dma,
@@ -59,15 +58,17 @@ class BranchUnit:
         while True:
             step = yield from self.requests.receive(self._waits, "branch_unit", "a branch to evaluate")
             branch = step.branch
-            start_cycle = self._env.now
+            start_cycle = self._env.cycle
             self._log.record(start_cycle, "branch_unit", "start", branch.branch.name)
             ready_cycle = max(start_cycle, self.tap.free_at_cycle) + branch.mac_cycles
             if not branch.resident:
-                yield from self._dma.fetch_branch(branch.branch.name, branch.weight_address, branch.weight_bytes)
-            yield self._env.timeout(max(0, ready_cycle - self._env.now) + self._spec.pipeline_cycles)
+                yield from self._dma.fetch_branch(
+                    branch.branch.name, branch.weight_address, branch.weight_bytes
+                )
+            yield self._env.timeout(max(0, ready_cycle - self._env.cycle) + self._spec.pipeline_cycles)
             leave = self._sealed.reveal_exit(branch.index)
-            self._log.record(self._env.now, "branch_unit", "exit" if leave else "go on", branch.branch.name)
-            self.runs.append(BranchRun(step.index, start_cycle, self._env.now, leave))
+            self._log.record(self._env.cycle, "branch_unit", "exit" if leave else "go on", branch.branch.name)
+            self.runs.append(BranchRun(step.index, start_cycle, self._env.cycle, leave))
             self._controller.send(BranchDecided(step.index, leave))
             if leave:
                 return  # nothing behind an exit is evaluated

@@ -11,6 +11,8 @@ from typing import Any, Generic, TypeVar
 
 import simpy
 
+from archsim.sim.clock import Clock
+
 Message = TypeVar("Message")
 
 Wait = Generator[simpy.Event, Any, Any]
@@ -34,7 +36,7 @@ class WaitList:
 class Channel(Generic[Message]):
     """Unbounded FIFO with one reader; a message is received in the cycle in which it was sent."""
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: Clock) -> None:
         self._env = env
         self._messages: deque[Message] = deque()
         self._reader: simpy.Event | None = None
@@ -57,7 +59,7 @@ class Channel(Generic[Message]):
 class Credits:
     """A number of free places (buffer halves, outstanding chunks); waiters are served in order."""
 
-    def __init__(self, env: simpy.Environment, places: int) -> None:
+    def __init__(self, env: Clock, places: int) -> None:
         self._env = env
         self.free = places
         self.places = places

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-import simpy
-
 from archsim.schedule.program import Program
 from archsim.sim.branch_unit import BranchUnit
 from archsim.sim.channel import Channel, Wait, WaitList
+from archsim.sim.clock import Clock
 from archsim.sim.dbp_unit import DbpUnit
 from archsim.sim.dma import Dma
 from archsim.sim.messages import BranchDecided, DbpDecided, LayerDone, Report
@@ -34,7 +33,7 @@ class Controller:
     before it (speculative). The image is done when its result is written and nothing is under way any more.
     """
 
-    def __init__(self, env: simpy.Environment, program: Program, waits: WaitList, log: Observer) -> None:
+    def __init__(self, env: Clock, program: Program, waits: WaitList, log: Observer) -> None:
         self._env = env
         self._program = program
         self._waits = waits
@@ -65,7 +64,7 @@ class Controller:
             units.dma.cancel()
         yield self._env.timeout(self._program.arch.controller.result_cycles)
         yield from units.dma.quiet()
-        self._log.record(self._env.now, "controller", "done", self._program.network.name)
+        self._log.record(self._env.cycle, "controller", "done", self._program.network.name)
 
     @property
     def _finished(self) -> bool:
@@ -109,4 +108,4 @@ class Controller:
 
     def _settle(self, step: int, skipped: bool) -> None:
         self._open.remove(step)
-        self.decisions[step] = (skipped, self._env.now)
+        self.decisions[step] = (skipped, self._env.cycle)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import simpy
-
 from archsim.config.arch import DbpUnitSpec
 from archsim.schedule.program import Step
 from archsim.sim.channel import Channel, Wait, WaitList
+from archsim.sim.clock import Clock
 from archsim.sim.decisions import SealedDecisions
 from archsim.sim.messages import DbpDecided, Report
 from archsim.sim.observe import Observer
@@ -18,7 +17,7 @@ class DbpUnit:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: Clock,
         spec: DbpUnitSpec,
         sealed: SealedDecisions,
         controller: Channel[Report],
@@ -38,7 +37,9 @@ class DbpUnit:
     def _run(self) -> Wait:
         while True:
             step = yield from self.tensors.receive(self._waits, "dbp_unit", "a tensor to judge")
-            yield self._env.timeout(max(0, self.tap.free_at_cycle - self._env.now) + self._spec.decision_cycles)
+            yield self._env.timeout(
+                max(0, self.tap.free_at_cycle - self._env.cycle) + self._spec.decision_cycles
+            )
             run = self._sealed.reveal_run(step.branch.index)
-            self._log.record(self._env.now, "dbp_unit", "run" if run else "skip", step.branch.branch.name)
+            self._log.record(self._env.cycle, "dbp_unit", "run" if run else "skip", step.branch.branch.name)
             self._controller.send(DbpDecided(step.index, run))

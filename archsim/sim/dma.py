@@ -9,14 +9,15 @@ handed over yet; those under way finish and are paid for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 
 import simpy
 
 from archsim.config.arch import DmaSpec
 from archsim.schedule.program import Program, TensorSource
 from archsim.sim.channel import Channel, Credits, Wait, WaitList
+from archsim.sim.clock import Callback, Clock, on_event
 from archsim.sim.dram import Dram
 from archsim.sim.global_buffer import Client, GlobalBuffer
 from archsim.sim.messages import StoreTile, TileLoaded
@@ -38,7 +39,7 @@ class Stream:
     """One direction of traffic with its own limit of chunks under way; ``moved`` counts bytes by owner."""
 
     def __init__(
-        self, env: simpy.Environment, stream: StreamId, spec: DmaSpec, dram: Dram, glb: GlobalBuffer, log: Observer
+        self, env: Clock, stream: StreamId, spec: DmaSpec, dram: Dram, glb: GlobalBuffer, log: Observer
     ) -> None:
         self._env = env
         self._dram = dram
@@ -59,7 +60,9 @@ class Stream:
         """Wait until nothing is under way; only after cancelling, or when nothing more will be asked for."""
         if self.under_way:
             self._on_quiet = self._env.event()
-            yield from waits.on("controller", f"chunks under way on {self.stream.name.lower()}", self._on_quiet)
+            yield from waits.on(
+                "controller", f"chunks under way on {self.stream.name.lower()}", self._on_quiet
+            )
 
     def transfer(self, owner: str, address: int, transfer_bytes: int, waits: WaitList) -> Wait:
         """Hand over all chunks of a transfer, as places get free; returns the event of its completion."""
@@ -67,7 +70,9 @@ class Stream:
         end = address + transfer_bytes
         while address < end:
             chunk_end = min(end, (address // self._chunk_bytes + 1) * self._chunk_bytes)
-            yield from self.credits.acquire(waits, f"dma.{self.stream.name.lower()}", f"a free chunk for {owner}")
+            yield from self.credits.acquire(
+                waits, f"dma.{self.stream.name.lower()}", f"a free chunk for {owner}"
+            )
             self._issue(owner, address, chunk_end - address, done if chunk_end == end else None)
             address = chunk_end
         return done
@@ -75,7 +80,7 @@ class Stream:
     def _issue(self, owner: str, address: int, chunk_bytes: int, done: simpy.Event | None) -> None:
         moved_bytes = self._dram.whole_bursts_bytes(address, chunk_bytes)
         self.moved[owner] += moved_bytes
-        self._log.record(self._env.now, f"dma.{self.stream.name.lower()}", "chunk", f"{owner}@{address}")
+        self._log.record(self._env.cycle, f"dma.{self.stream.name.lower()}", "chunk", f"{owner}@{address}")
 
         def finish(_: simpy.Event) -> None:
             self.credits.release()
@@ -84,23 +89,23 @@ class Stream:
             if done is not None:
                 done.succeed()
 
-        def dram_access(on_done: Callable[[simpy.Event], None]) -> None:
+        def dram_access(on_done: Callback) -> None:
             is_write = self.stream is StreamId.STORE
             self._dram.access(self.stream, address, chunk_bytes, is_write, on_done)
 
         if self.stream is StreamId.BRANCH:
             dram_access(finish)
         elif self.stream is StreamId.LOAD:
-            dram_access(lambda _: self._glb.transfer(Client.LOAD, moved_bytes).callbacks.append(finish))
+            dram_access(lambda _: on_event(self._glb.transfer(Client.LOAD, moved_bytes), finish))
         else:
-            self._glb.transfer(Client.STORE, moved_bytes).callbacks.append(lambda _: dram_access(finish))
+            on_event(self._glb.transfer(Client.STORE, moved_bytes), lambda _: dram_access(finish))
 
 
 class Dma:
     """Loads tiles ahead of the array in program order, stores finished outputs, fetches branch weights on demand."""
 
     def __init__(
-        self, env: simpy.Environment, program: Program, dram: Dram, glb: GlobalBuffer, waits: WaitList, log: Observer
+        self, env: Clock, program: Program, dram: Dram, glb: GlobalBuffer, waits: WaitList, log: Observer
     ) -> None:
         self._env = env
         self._program = program
@@ -112,9 +117,7 @@ class Dma:
         self.store_halves = Credits(env, BUFFER_HALVES)
         self._stores: Channel[StoreTile] = Channel(env)
         self._stored = {step.index: env.event() for step in program.steps}
-        self._unstored = {
-            step.index: int((step.plan.store_bytes > 0).sum()) for step in program.steps
-        }
+        self._unstored = {step.index: int((step.plan.store_bytes > 0).sum()) for step in program.steps}
         self._processes = (env.process(self._load()), env.process(self._store()))
 
     def store(self, message: StoreTile) -> None:
@@ -133,7 +136,7 @@ class Dma:
                 process.interrupt("cancelled")
         for stream in self.streams.values():
             stream.credits.forget_waiters()
-        self._log.record(self._env.now, "dma", "cancel", self._program.network.name)
+        self._log.record(self._env.cycle, "dma", "cancel", self._program.network.name)
 
     def quiet(self) -> Wait:
         """Wait until the last chunk under way has finished."""
@@ -151,10 +154,16 @@ class Dma:
         step, stream = self._program.steps[index], self.streams[StreamId.LOAD]
         plan, name = step.plan, step.layer.name
         for tile in range(plan.tiles):
-            yield from self.halves.acquire(self._waits, "dma.load", f"a buffer half for tile {tile} of {name}")
+            yield from self.halves.acquire(
+                self._waits, "dma.load", f"a buffer half for tile {tile} of {name}"
+            )
             transfers = []
             for source, load_bytes, offset_bytes in (
-                (TensorSource(step.weight_address, None), plan.weight_load_bytes, plan.weight_load_offset_bytes),
+                (
+                    TensorSource(step.weight_address, None),
+                    plan.weight_load_bytes,
+                    plan.weight_load_offset_bytes,
+                ),
                 (step.ifmap, plan.ifmap_load_bytes, plan.ifmap_load_offset_bytes),
                 (step.summand, plan.summand_load_bytes, plan.summand_load_offset_bytes),
             ):
@@ -164,7 +173,9 @@ class Dma:
                     reason = f"the stored input of {name}"
                     yield from self._waits.on("dma.load", reason, self._stored[source.producer])
                 address = source.address + int(offset_bytes[tile])
-                transfers.append((yield from stream.transfer(name, address, int(load_bytes[tile]), self._waits)))
+                transfers.append(
+                    (yield from stream.transfer(name, address, int(load_bytes[tile]), self._waits))
+                )
             self.tiles.send(TileLoaded(index, tile, tuple(transfers)))
 
     def _store(self) -> Wait:
@@ -174,11 +185,11 @@ class Dma:
                 message = yield from self._stores.receive(self._waits, "dma.store", "outputs to store")
                 name = self._program.steps[message.step].layer.name
                 done = yield from stream.transfer(name, message.address, message.store_bytes, self._waits)
-                done.callbacks.append(lambda _, step=message.step: self._on_stored(step))
+                on_event(done, partial(self._on_stored, message.step))
         except simpy.Interrupt:
             self._waits.reasons.pop("dma.store", None)
 
-    def _on_stored(self, step: int) -> None:
+    def _on_stored(self, step: int, _: simpy.Event) -> None:
         self.store_halves.release()
         self._unstored[step] -= 1
         if self._unstored[step] == 0:

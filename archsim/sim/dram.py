@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import simpy
 
 from archsim.config.dram import DramPresetSpec
+from archsim.sim.clock import Callback, Clock
 from archsim.timing.dram import DramCommands, InOrderDram
-
-END_OF_CYCLE = 2
-"""SimPy priority behind every ordinary event of a cycle."""
 
 
 class Dram:
     """First come, first served; requests of one core cycle are taken in the order of their stream's priority."""
 
-    def __init__(self, env: simpy.Environment, preset: DramPresetSpec, cycles_per_core_cycle: int) -> None:
+    def __init__(self, env: Clock, preset: DramPresetSpec, cycles_per_core_cycle: int) -> None:
         self._env = env
         self._core = InOrderDram(preset)
         self._ratio = cycles_per_core_cycle
-        self._arrivals: list[tuple[int, int, int, bool, Callable[[simpy.Event], None]]] = []
+        self._arrivals: list[tuple[int, int, int, bool, Callback]] = []
         self.burst_bytes = preset.burst_bytes
 
     def whole_bursts_bytes(self, address: int, transfer_bytes: int) -> int:
@@ -28,23 +24,19 @@ class Dram:
         return self._core.bursts(address, transfer_bytes) * self.burst_bytes
 
     def access(
-        self, priority: int, address: int, transfer_bytes: int, is_write: bool, on_done: Callable[[simpy.Event], None]
+        self, priority: int, address: int, transfer_bytes: int, is_write: bool, on_done: Callback
     ) -> None:
         """Request consecutive bytes; ``on_done`` is called in the core cycle in which the last one has moved."""
         if not self._arrivals:
-            arbitration = self._env.event()
-            arbitration.callbacks.append(self._arbitrate)
-            arbitration._ok, arbitration._value = True, None
-            self._env.schedule(arbitration, priority=END_OF_CYCLE)
+            self._env.at_end_of_cycle(self._arbitrate)
         self._arrivals.append((priority, address, transfer_bytes, is_write, on_done))
 
     def _arbitrate(self, _: simpy.Event) -> None:
         arrivals, self._arrivals = sorted(self._arrivals, key=lambda arrival: arrival[0]), []
         for _priority, address, transfer_bytes, is_write, on_done in arrivals:
-            done = self._core.access(self._env.now * self._ratio, address, transfer_bytes, is_write)
-            timeout = self._env.timeout(-(-done // self._ratio) - self._env.now)
-            timeout.callbacks.append(on_done)
+            done = self._core.access(self._env.cycle * self._ratio, address, transfer_bytes, is_write)
+            self._env.after(-(-done // self._ratio) - self._env.cycle, on_done)
 
     def commands(self) -> DramCommands:
         """Commands issued so far, refreshes included."""
-        return self._core.commands(self._env.now * self._ratio)
+        return self._core.commands(self._env.cycle * self._ratio)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -53,7 +53,9 @@ def simulate_images(
             progress(image + 1, trace.images)
 
 
-def run_image(program: Program, path: ImagePath, work_of: WorkOf, observer: Observer | None = None) -> Outcome:
+def run_image(
+    program: Program, path: ImagePath, work_of: WorkOf, observer: Observer | None = None
+) -> Outcome:
     """Simulate one image along a path."""
     return System(program, path, lambda step: work_of(step).compute_cycles, observer).run()
 
@@ -68,7 +70,7 @@ def image_path(decisions: Decisions, image: int, branch_count: int) -> ImagePath
 def image_work(program: Program, trace: FunctionalTrace, image: int) -> WorkOf:
     """What one image's zeros make of each step, computed when first asked for."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def work_of(step_index: int) -> TileWork:
         step = program.steps[step_index]
         nonzero = nonzero_map(trace, step.layer.inputs[0], program.network, image)
@@ -84,4 +86,5 @@ def nonzero_map(trace: FunctionalTrace, tensor: str, network: Network, image: in
         raise InvalidInput([Problem(trace.workload, tensor, "the trace has no zero map of this tensor",
                                     "write it again with evaluate --save-trace")])  # fmt: skip
     bits = np.unpackbits(trace.zero_maps[tensor][image], count=shape.elements, bitorder="little")
-    return (bits == 0).reshape(shape.height, shape.width, shape.channels)
+    nonzero: BoolArray = (bits == 0).reshape(shape.height, shape.width, shape.channels)
+    return nonzero

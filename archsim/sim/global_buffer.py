@@ -7,6 +7,7 @@ from enum import IntEnum
 import simpy
 
 from archsim.config.arch import GlobalBufferSpec
+from archsim.sim.clock import Clock
 from archsim.timing.port import RoundRobinPort
 
 
@@ -21,7 +22,7 @@ class Client(IntEnum):
 class GlobalBuffer:
     """One port, shared by PE array, loads and stores."""
 
-    def __init__(self, env: simpy.Environment, spec: GlobalBufferSpec) -> None:
+    def __init__(self, env: Clock, spec: GlobalBufferSpec) -> None:
         self._env = env
         self._port = RoundRobinPort(spec.port_bytes_per_cycle, spec.burst_bytes, len(Client))
         self._transfers: dict[int, simpy.Event] = {}
@@ -30,7 +31,7 @@ class GlobalBuffer:
     def transfer(self, client: Client, transfer_bytes: int) -> simpy.Event:
         """Move bytes (> 0) through the port; the event happens when the last one has moved."""
         done = self._env.event()
-        self._transfers[self._port.submit(self._env.now, client, transfer_bytes)] = done
+        self._transfers[self._port.submit(self._env.cycle, client, transfer_bytes)] = done
         self._arm()
         return done
 
@@ -40,13 +41,13 @@ class GlobalBuffer:
         if cycle is None or cycle == self._alarm_cycle:
             return
         self._alarm_cycle = cycle
-        self._env.timeout(cycle - self._env.now).callbacks.append(self._on_alarm)
+        self._env.after(cycle - self._env.cycle, self._on_alarm)
 
     def _on_alarm(self, _: simpy.Event) -> None:
-        if self._env.now != self._alarm_cycle:
+        if self._env.cycle != self._alarm_cycle:
             return  # superseded by a later arrival
         self._alarm_cycle = None
-        self._port.advance(self._env.now)
-        for ticket in self._port.pop_completed(self._env.now):
+        self._port.advance(self._env.cycle)
+        for ticket in self._port.pop_completed(self._env.cycle):
             self._transfers.pop(ticket).succeed()
         self._arm()

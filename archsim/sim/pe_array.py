@@ -10,6 +10,7 @@ import simpy
 from archsim.mapping.base import Int64Array
 from archsim.schedule.program import Program, Step
 from archsim.sim.channel import Channel, Wait, WaitList
+from archsim.sim.clock import Clock
 from archsim.sim.dma import Dma
 from archsim.sim.global_buffer import Client, GlobalBuffer
 from archsim.sim.messages import LayerDone, Report, StoreTile
@@ -36,7 +37,7 @@ class PeArray:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: Clock,
         program: Program,
         compute_cycles: Callable[[int], Int64Array],
         dma: Dma,
@@ -75,19 +76,21 @@ class PeArray:
         except simpy.Interrupt:
             self._waits.reasons.pop("pe_array", None)
             if self._started is not None:
-                self._log.record(self._env.now, "pe_array", "abort", self._program.steps[self._started[0]].layer.name)
+                self._log.record(
+                    self._env.cycle, "pe_array", "abort", self._program.steps[self._started[0]].layer.name
+                )
                 self._close()
 
     def _close(self) -> None:
         assert self._started is not None
         index, start_cycle = self._started
-        self.runs.append(StepRun(index, self._tiles_started, start_cycle, self._env.now))
+        self.runs.append(StepRun(index, self._tiles_started, start_cycle, self._env.cycle))
         self._started = None
 
     def _run_step(self, step: Step) -> Wait:
         name, plan = step.layer.name, step.plan
-        self._started, self._tiles_started = (step.index, self._env.now), 0
-        self._log.record(self._env.now, "pe_array", "dispatch", name)
+        self._started, self._tiles_started = (step.index, self._env.cycle), 0
+        self._log.record(self._env.cycle, "pe_array", "dispatch", name)
         yield self._env.timeout(self._program.arch.controller.dispatch_cycles)
         compute_cycles = self._compute_cycles(step.index)
         streamed_bytes = plan.stream_read_bytes + plan.stream_write_bytes
@@ -97,10 +100,12 @@ class PeArray:
                 if not transfer.processed:
                     yield from self._waits.on("pe_array", f"the data of tile {tile} of {name}", transfer)
             if plan.store_bytes[tile]:
-                half = self._dma.store_halves.acquire(self._waits, "pe_array", f"room for the outputs of {name}")
+                half = self._dma.store_halves.acquire(
+                    self._waits, "pe_array", f"room for the outputs of {name}"
+                )
                 yield from half
             self._tiles_started = tile + 1
-            self._log.record(self._env.now, "pe_array", "tile", f"{name}/{tile}")
+            self._log.record(self._env.cycle, "pe_array", "tile", f"{name}/{tile}")
             yield from self._phase(int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
             yield from self._phase(int(compute_cycles[tile]), int(streamed_bytes[tile]))
             yield from self._phase(int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
@@ -119,7 +124,7 @@ class PeArray:
         self._dma.halves.release()
         if step.branch is not None:
             for tap in self._taps:
-                tap.absorb(self._env.now, int(step.tap_values[tile]))
+                tap.absorb(self._env.cycle, int(step.tap_values[tile]))
         if step.plan.store_bytes[tile]:
             address = step.store_address + int(step.plan.store_offset_bytes[tile])
             self._dma.store(StoreTile(step.index, address, int(step.plan.store_bytes[tile])))

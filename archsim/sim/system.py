@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import simpy
-
 from archsim.errors import Deadlock
 from archsim.mapping.base import Int64Array
 from archsim.schedule.program import Program
 from archsim.sim.branch_unit import BranchRun, BranchUnit
 from archsim.sim.channel import WaitList
+from archsim.sim.clock import Clock
 from archsim.sim.controller import Controller, Units
 from archsim.sim.dbp_unit import DbpUnit
 from archsim.sim.decisions import ImagePath, SealedDecisions
@@ -52,7 +51,7 @@ class System:
         observer: Observer | None = None,
     ) -> None:
         arch, log = program.arch, observer or Silent()
-        self.env = env = simpy.Environment(initial_time=0)
+        self.env = env = Clock()
         self.waits = waits = WaitList()
         sealed = SealedDecisions(path)
         self._dram = Dram(env, program.dram, program.dram_cycles_per_core_cycle)
@@ -71,10 +70,10 @@ class System:
         image = self.env.process(self.controller.run(self._units))
         while not image.processed:
             if self.env.peek() == float("inf"):
-                raise Deadlock(int(self.env.now), dict(self.waits.reasons))
+                raise Deadlock(self.env.cycle, dict(self.waits.reasons))
             self.env.step()
         return Outcome(
-            cycles=int(self.env.now),
+            cycles=self.env.cycle,
             array=tuple(self._array.runs),
             branches=tuple(self._branch_unit.runs),
             decisions=dict(self.controller.decisions),

@@ -52,7 +52,9 @@ def _useful(outcome: Outcome, run: StepRun) -> bool:
     return outcome.left_at is None or run.step <= outcome.left_at
 
 
-def _count_step(program: Program, outcome: Outcome, run: StepRun, work: TileWork, counters: Counters) -> LayerRecord:
+def _count_step(
+    program: Program, outcome: Outcome, run: StepRun, work: TileWork, counters: Counters
+) -> LayerRecord:
     step, tiles = program.steps[run.step], slice(0, run.tiles)
     plan, name = step.plan, step.layer.name
     zero = program.arch.pe_array.zero

@@ -91,7 +91,9 @@ class InOrderDram:
 
     def bursts(self, address_bytes: int, transfer_bytes: int) -> int:
         """Number of bursts that cover a transfer."""
-        return (address_bytes + transfer_bytes - 1) // self.burst_bytes - address_bytes // self.burst_bytes + 1
+        return (
+            (address_bytes + transfer_bytes - 1) // self.burst_bytes - address_bytes // self.burst_bytes + 1
+        )
 
     def commands(self, until_cycle: int) -> DramCommands:
         """Commands issued by ``until_cycle``, refreshes of an idle end included."""
@@ -102,7 +104,7 @@ class InOrderDram:
         )
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _refresh(
     timing: npt.NDArray[np.int64], open_row: npt.NDArray[np.int64], bank_ready: npt.NDArray[np.int64],
     clock: npt.NDArray[np.int64], counts: npt.NDArray[np.int64],
@@ -125,7 +127,7 @@ def _refresh(
     counts[REFRESHES] += 1
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _serve(
     timing: npt.NDArray[np.int64], open_row: npt.NDArray[np.int64], bank_ready: npt.NDArray[np.int64],
     last_act: npt.NDArray[np.int64], last_column: npt.NDArray[np.int64], group_act: npt.NDArray[np.int64],

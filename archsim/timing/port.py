@@ -62,11 +62,10 @@ class RoundRobinPort:
             return self._completed[0][0]
         if not any(self._waiting):
             return None
-        # With nothing new arriving, grants up to the next completion are certain to be looked at again only if
-        # something does arrive; so they are computed on the side and not settled.
         return self._look_ahead()
 
     def _look_ahead(self) -> int:
+        """Grants up to the next completion, computed on the side: an arrival may still change them."""
         left = [queue[0][1] if queue else 0 for queue in self._waiting]
         time, client = self._free_at_cycle, self._last_client
         if sum(1 for amount in left if amount) == 1:
@@ -93,13 +92,13 @@ class RoundRobinPort:
         raise AssertionError("no client is waiting")
 
     def _grant(self, before_cycle: int) -> None:
-        """Serve one burst, or as many as fit before ``before_cycle`` when a single client waits."""
+        """Serve one burst, or as many as start before ``before_cycle`` when a single client waits."""
         client = self._next_client(self._last_client, [len(queue) for queue in self._waiting])
         entry = self._waiting[client][0]
-        alone = all(not queue for index, queue in enumerate(self._waiting) if index != client)
         bursts = 1
-        if alone:
-            bursts = max(1, min(-(-(before_cycle - self._free_at_cycle) // self._full_cycles), entry[1] // self.burst_bytes))
+        if all(not queue for index, queue in enumerate(self._waiting) if index != client):
+            starting = -(-(before_cycle - self._free_at_cycle) // self._full_cycles)
+            bursts = max(1, min(starting, entry[1] // self.burst_bytes))
         moved = min(entry[1], bursts * self.burst_bytes)
         cycles = self._burst_run_cycles(moved)
         entry[1] -= moved

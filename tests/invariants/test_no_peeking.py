@@ -6,7 +6,13 @@ import pytest
 
 from tests.machine import Machine, arch
 
-PATHS = [(None, (False, False)), (0, (False, False)), (1, (False, False)), (1, (True, False)), (None, (True, True))]
+PATHS = [
+    (None, (False, False)),
+    (0, (False, False)),
+    (1, (False, False)),
+    (1, (True, False)),
+    (None, (True, True)),
+]
 
 
 def decided_cycle(log, unit: str, subject: str) -> int:

@@ -72,7 +72,9 @@ def test_macs_are_conserved(zero) -> None:
 
 
 def test_zero_options_are_ordered() -> None:
-    none, gate, skip = (Machine(arch=arch(pe_array={"zero": zero})).record() for zero in ("none", "gate", "skip"))
+    none, gate, skip = (
+        Machine(arch=arch(pe_array={"zero": zero})).record() for zero in ("none", "gate", "skip")
+    )
     assert none.cycles == gate.cycles > skip.cycles
     assert none.counters.total("pe_array", "gated_mac") == 0 < gate.counters.total("pe_array", "gated_mac")
 
@@ -136,7 +138,9 @@ def test_a_deadlock_names_who_waits_for_whom(monkeypatch) -> None:
 
     monkeypatch.setattr(Dma, "_load", lazy_load)
     machine = Machine()
-    system = System(machine.program, ImagePath((False, False), None), lambda step: machine.work_of(step).compute_cycles)
+    system = System(
+        machine.program, ImagePath((False, False), None), lambda step: machine.work_of(step).compute_cycles
+    )
     with pytest.raises(Deadlock) as caught:
         system.run()
     assert caught.value.waiting["pe_array"] == "tile 0 of conv1"
@@ -145,7 +149,9 @@ def test_a_deadlock_names_who_waits_for_whom(monkeypatch) -> None:
 
 def test_a_message_is_received_in_the_cycle_it_was_sent() -> None:
     machine = Machine()
-    system = System(machine.program, ImagePath((False, False), None), lambda step: machine.work_of(step).compute_cycles)
+    system = System(
+        machine.program, ImagePath((False, False), None), lambda step: machine.work_of(step).compute_cycles
+    )
     channel: Channel[int] = Channel(system.env)
     received = []
 
