@@ -1,0 +1,45 @@
+"""Energy = counters x table, nowhere else. A pure function."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from archsim.counters import ACTIONS, COMPONENTS, Counters
+from archsim.energy.table import ActionKey, ResolvedTable
+
+
+@dataclass(frozen=True)
+class EnergyReport:
+    """Where the energy of some counters went, in pJ.
+
+    total_pj: exactly ``math.fsum`` of ``by_component``. by_component: every component of
+    :data:`archsim.counters.COMPONENTS`, in that order. by_action: every declared (component, action).
+    by_layer: layers in sorted order, ``""`` for what was counted for no layer; their sum is the total up to rounding.
+    """
+
+    total_pj: float
+    by_component: Mapping[str, float]
+    by_layer: Mapping[str, float]
+    by_action: Mapping[ActionKey, float]
+
+
+def account(counters: Counters, resolved: ResolvedTable) -> EnergyReport:
+    """Energy of the counts. Sums run in a fixed order and round once, so equal counters give equal bits."""
+    amounts: dict[ActionKey, int] = {(action.component, action.name): 0 for action in ACTIONS}
+    layers: dict[str, dict[ActionKey, int]] = {}
+    for (component, action, layer), amount in counters:
+        key = (component, action)
+        amounts[key] += amount
+        layers.setdefault(layer, {})[key] = amount
+    by_action = {key: amount * resolved.energy_pj[key] for key, amount in amounts.items()}
+    by_component = {
+        name: math.fsum(energy for (component, _), energy in by_action.items() if component == name)
+        for name in COMPONENTS
+    }
+    by_layer = {
+        layer: math.fsum(amount * resolved.energy_pj[key] for key, amount in counts.items())
+        for layer, counts in sorted(layers.items())
+    }
+    return EnergyReport(math.fsum(by_component.values()), by_component, by_layer, by_action)

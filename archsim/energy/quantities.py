@@ -1,0 +1,136 @@
+"""Sizes of an accelerator that energies scale with: widths, storage, lengths of wires, clocked bits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from archsim.config.arch import ArchSpec
+from archsim.config.energy import SPAD_ACTIONS, EnergyTableSpec
+
+_KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Scratchpad:
+    """One scratchpad of a PE."""
+
+    words: int
+    word_bits: int
+    is_sram: bool
+
+    @property
+    def size_bytes(self) -> float:
+        """Capacity."""
+        return self.words * self.word_bits / 8
+
+
+class Quantities:
+    """The quantities of one accelerator under one table's floorplan."""
+
+    def __init__(self, arch: ArchSpec, table: EnergyTableSpec) -> None:
+        self._arch = arch
+        self._floorplan = table.floorplan
+        bits, words = arch.precision, arch.pe_array.scratchpad
+        kinds = {
+            "ifmap": (words.ifmap_words, bits.activation_bits),
+            "filter": (words.filter_words, bits.weight_bits),
+            "psum": (words.psum_words, bits.psum_bits),
+        }
+        limit_bytes = table.register_spad_max_bytes
+        self.spads = {
+            kind: Scratchpad(count, width, count * width > 8 * limit_bytes)
+            for kind, (count, width) in kinds.items()
+        }
+
+    @property
+    def pes(self) -> int:
+        """Processing elements."""
+        return self._arch.pe_array.rows * self._arch.pe_array.cols
+
+    @property
+    def operand_bits(self) -> int:
+        """Activation and weight of one MAC side by side."""
+        return self._arch.precision.activation_bits + self._arch.precision.weight_bits
+
+    @property
+    def pe_pitch_mm(self) -> float:
+        """Side of a PE. A multiplier is an array of activation x weight cells, each about as large as a stored bit."""
+        bits = self._arch.precision
+        stored_bits = sum(spad.words * spad.word_bits for spad in self.spads.values())
+        cells = stored_bits + bits.activation_bits * bits.weight_bits + bits.psum_bits
+        return math.sqrt(cells * self._floorplan.pe_um2_per_bit) / 1000
+
+    @property
+    def global_buffer_side_mm(self) -> float:
+        """Side of the global buffer as a square."""
+        return math.sqrt(self._arch.global_buffer.size_kib * _KIB * self._floorplan.sram_um2_per_byte) / 1000
+
+    @property
+    def array_span_mm(self) -> float:
+        """Mean way from the edge of the array to its PEs: half of the column bus, then half of a row bus.
+
+        The controllers of a multicast bus stop what nobody behind them wants, so the mean way and not the whole bus.
+        """
+        return (self._arch.pe_array.rows + self._arch.pe_array.cols) / 2 * self.pe_pitch_mm
+
+    @property
+    def clocked_bits(self) -> int:
+        """Flip-flops that see the clock: register scratchpads and pipelines of all PEs, branch and DBP unit."""
+        bits = self._arch.precision
+        pipeline_bits = 2 * self.operand_bits + bits.psum_bits
+        register_bits = sum(spad.words * spad.word_bits for spad in self.spads.values() if not spad.is_sram)
+        total = self.pes * (register_bits + pipeline_bits)
+        if self._arch.exits.enabled:
+            total += self._arch.branch_unit.macs * pipeline_bits
+            if self._arch.dbp.enabled:
+                total += self._arch.dbp_unit.lanes * bits.activation_bits
+        return total
+
+    @property
+    def sram_kib(self) -> float:
+        """All SRAM of the chip: global buffer, scratchpads that are SRAM, weights of the branch unit."""
+        spad_bytes = sum(spad.size_bytes for spad in self.spads.values() if spad.is_sram)
+        branch_kib = self._arch.branch_unit.weight_sram_kib if self._arch.exits.enabled else 0
+        return self._arch.global_buffer.size_kib + branch_kib + self.pes * spad_bytes / _KIB
+
+    def spad_of(self, action: str) -> Scratchpad | None:
+        """Scratchpad that an action of the PE array accesses; None when it accesses none."""
+        return self.spads[action.partition("_")[0]] if action in SPAD_ACTIONS else None
+
+    def width_bits(self, action: str, burst_bytes: int) -> int:
+        """Bits that one count of an action moves: a word of its scratchpad, a DRAM burst, or a byte."""
+        spad = self.spad_of(action)
+        if spad is not None:
+            return spad.word_bits
+        return 8 * burst_bytes if action.endswith("_burst") else 8
+
+    def value(self, quantity: str, component: str, action: str) -> float:
+        """One quantity as it is for one action (see :func:`archsim.config.energy.quantities_of`)."""
+        if quantity in ("activation_bits", "weight_bits", "psum_bits"):
+            return float(getattr(self._arch.precision, quantity))
+        if quantity == "storage_bytes":
+            return self._storage_bytes(component, action)
+        if quantity == "storage_words":
+            spad = self.spad_of(action)
+            return spad.words if spad else self._storage_bytes(component, action)
+        if quantity == "wire_mm":
+            return self._wire_mm(component, action)
+        return float(getattr(self, quantity))
+
+    def _storage_bytes(self, component: str, action: str) -> float:
+        spad = self.spad_of(action)
+        if spad is not None:
+            return spad.size_bytes
+        if component == "branch_unit":
+            return float(self._arch.branch_unit.weight_sram_kib * _KIB)
+        return self._arch.global_buffer.size_kib * _KIB / self._arch.global_buffer.banks
+
+    def _wire_mm(self, component: str, action: str) -> float:
+        if action == "local_psum_byte":
+            return self.pe_pitch_mm
+        if component == "noc":
+            return self.array_span_mm
+        # From a bank to the middle of one edge: on average a quarter of the width and half of the height.
+        buffer_mm = 0.75 * self.global_buffer_side_mm
+        return buffer_mm if component == "global_buffer" else buffer_mm + self.array_span_mm

@@ -1,0 +1,163 @@
+"""From an energy table to the pJ of every action on one accelerator with one DRAM."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from archsim.config.arch import ArchSpec
+from archsim.config.dram import DramPresetSpec
+from archsim.config.energy import EnergyRowSpec, EnergyTableSpec
+from archsim.config.load import config_hash
+from archsim.counters import ACTIONS
+from archsim.energy.dram import command_energy
+from archsim.energy.quantities import Quantities
+from archsim.errors import InvalidInput, Problem
+
+ActionKey = tuple[str, str]
+"""(component, action)"""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedPart:
+    """One term of one action.
+
+    row: name in the table, ``currents`` for DRAM commands. uncertainty: relative. source: where the value comes from.
+    """
+
+    component: str
+    action: str
+    row: str
+    energy_pj: float
+    uncertainty: float
+    source: str
+
+
+@dataclass(frozen=True)
+class ResolvedTable:
+    """Energy of every declared action on one accelerator.
+
+    name: of the table. energy_pj: (component, action) -> pJ per count, in the order of ACTIONS.
+    parts: the terms that add up to them. unused: rows that this accelerator has no use for, as ``row:
+    component.action``. extrapolated: terms used outside the range that their law was fitted to.
+    table_hash: SHA-256 (hex) over the whole table, sources included.
+    """
+
+    name: str
+    table_hash: str
+    energy_pj: Mapping[ActionKey, float]
+    parts: tuple[ResolvedPart, ...]
+    unused: tuple[str, ...]
+    extrapolated: tuple[str, ...]
+
+    def uncertainty(self, component: str, action: str) -> float:
+        """Relative uncertainty of one action, its parts taken as independent; 0 for an action that costs nothing."""
+        total_pj = self.energy_pj[component, action]
+        errors = (
+            part.energy_pj * part.uncertainty
+            for part in self.parts
+            if (part.component, part.action) == (component, action)
+        )
+        return math.hypot(*errors) / total_pj if total_pj else 0.0
+
+
+def process_scale(node_nm: float, voltage_v: float, to_node_nm: float, to_voltage_v: float) -> float:
+    """Factor on a switching energy between processes: capacitance ~ node, energy ~ C V**2.
+
+    Horowitz's 45 nm, 0.9 V at 65 nm, 1.0 V:
+
+    >>> round(process_scale(45, 0.9, 65, 1.0), 3)
+    1.783
+    """
+    return (to_node_nm / node_nm) * (to_voltage_v / voltage_v) ** 2
+
+
+def resolve(table: EnergyTableSpec, arch: ArchSpec, dram: DramPresetSpec) -> ResolvedTable:
+    """pJ of every action in :data:`archsim.counters.ACTIONS`.
+
+    Raises InvalidInput that lists every action without a row, and what :func:`archsim.energy.dram.command_energy`
+    raises.
+    """
+    resolver = _Resolver(table, arch, dram)
+    for name, row in table.rows.items():
+        for action in row.actions:
+            resolver.add(name, row, action)
+    if table.dram_commands == "currents":
+        resolver.add_dram_commands()
+    return resolver.result()
+
+
+class _Resolver:
+    def __init__(self, table: EnergyTableSpec, arch: ArchSpec, dram: DramPresetSpec) -> None:
+        self.table, self.arch, self.dram = table, arch, dram
+        self.quantities = Quantities(arch, table)
+        self.parts: list[ResolvedPart] = []
+        self.unused: list[str] = []
+        self.extrapolated: list[str] = []
+
+    def add(self, name: str, row: EnergyRowSpec, action: str) -> None:
+        label = f"{name}: {row.component}.{action}"
+        spad = self.quantities.spad_of(action)
+        if row.storage and spad and spad.is_sram != (row.storage == "sram"):
+            self.unused.append(label)
+            return
+        self.parts.append(
+            ResolvedPart(
+                row.component, action, name, self._energy_pj(row, action), row.uncertainty, row.source
+            )
+        )
+        if row.valid_bytes:
+            size_bytes = self.quantities.value("storage_bytes", row.component, action)
+            if not row.valid_bytes[0] <= size_bytes <= row.valid_bytes[1]:
+                self.extrapolated.append(
+                    f"{label}: {size_bytes:g} bytes, fitted to {row.valid_bytes[0]:g}..{row.valid_bytes[1]:g}"
+                )
+
+    def _energy_pj(self, row: EnergyRowSpec, action: str) -> float:
+        energy_pj = row.value
+        if row.unit == "uW":  # 1 uW for one cycle of 1 MHz is 1 pJ
+            energy_pj /= self.arch.clock.core_mhz
+        if row.node_nm and row.voltage_v:
+            energy_pj *= process_scale(row.node_nm, row.voltage_v, self.table.node_nm, self.table.voltage_v)
+        if row.per == "bit":
+            energy_pj *= self.quantities.width_bits(action, self.dram.burst_bytes)
+        for quantity, exponent in row.scales_with.items():
+            energy_pj *= self.quantities.value(quantity, row.component, action) ** exponent
+        return energy_pj
+
+    def add_dram_commands(self) -> None:
+        source = f"currents of the DRAM preset {self.dram.name}: {self.dram.source}"
+        for action, energy_pj in asdict(command_energy(self.dram)).items():
+            self.parts.append(
+                ResolvedPart("dram", action, "currents", energy_pj, _DATASHEET_UNCERTAINTY, source)
+            )
+
+    def result(self) -> ResolvedTable:
+        terms: dict[ActionKey, list[float]] = {(action.component, action.name): [] for action in ACTIONS}
+        for part in self.parts:
+            terms[part.component, part.action].append(part.energy_pj)
+        problems = [
+            Problem(
+                f'energy table "{self.table.name}"',
+                "rows",
+                f"no row for {component}.{action} on {self.arch.name}",
+                "add a row with this component and action; a value of 0 is allowed",
+            )
+            for (component, action), energies in terms.items()
+            if not energies
+        ]
+        if problems:
+            raise InvalidInput(problems)
+        return ResolvedTable(
+            name=self.table.name,
+            table_hash=config_hash(self.table),
+            energy_pj={key: math.fsum(energies) for key, energies in terms.items()},
+            parts=tuple(self.parts),
+            unused=tuple(self.unused),
+            extrapolated=tuple(self.extrapolated),
+        )
+
+
+_DATASHEET_UNCERTAINTY = 0.2
+"""Datasheet currents are maxima over the process; typical parts draw less."""
