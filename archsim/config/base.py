@@ -8,4 +8,6 @@ from pydantic import BaseModel, ConfigDict
 class ConfigModel(BaseModel):
     """Base of every configuration model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )

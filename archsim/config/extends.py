@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from archsim.config.document import Document, Mark, Position, forget, key_path, merge
+from archsim.config.validation import show
 from archsim.config.yaml_io import parse_value, read_document
 from archsim.errors import InvalidInput, Problem, did_you_mean
 from archsim.resources import Kind, builtin_names, builtin_path
 
-_OWN_KEYS = ("name", "description")
-"""Not inherited: two accelerators of one name could not be told apart in a result."""
+_OWN_KEYS = ("schema", "name", "description")
+"""Not inherited: every file says what it is, and two accelerators of one name could not be told apart."""
 
 
 def find_file(kind: Kind, ref: str | Path, where: str = "", key: str = "", folder: Path = Path()) -> Path:
@@ -30,8 +31,10 @@ def find_file(kind: Kind, ref: str | Path, where: str = "", key: str = "", folde
     if path.is_file():
         return path
     message = f"no such file: {path}" if is_path else f'no {kind.value} is called "{text}", and no file'
-    near = Path(text).stem if is_path else text
-    raise InvalidInput([Problem(where or text, key, message, did_you_mean(near, builtin_names(kind)))])
+    hint = did_you_mean(path.stem if is_path else text, builtin_names(kind))
+    if is_path and hint.startswith("allowed"):
+        hint = ""  # a path is not a mistyped name
+    raise InvalidInput([Problem(where or text, key, message, hint)])
 
 
 def read_extended(kind: Kind, path: Path) -> Document:
@@ -51,7 +54,7 @@ def _extend(kind: Kind, document: Document, chain: tuple[Path, ...]) -> Document
         return document
     ref = document.data["extends"]
     if not isinstance(ref, str):
-        message = f"found {ref!r}, expected the name of a built-in {kind.value} or a file"
+        message = f"found {show(ref)}, expected the name of a built-in {kind.value} or a file"
         raise InvalidInput([document.problem("extends", message)])
     found = find_file(kind, ref, document.where("extends"), "extends", document.path.parent)
     if found.resolve() in chain:
@@ -59,7 +62,7 @@ def _extend(kind: Kind, document: Document, chain: tuple[Path, ...]) -> Document
         raise InvalidInput([document.problem("extends", f"the files extend each other: {circle}")])
     base = _extend(kind, read_document(found), (*chain, found.resolve()))
     mine, theirs = document.data.get("schema"), base.data.get("schema")
-    if mine != theirs:
+    if mine is not None and mine != theirs:
         message = f'{found} is of schema "{theirs}", this file of "{mine}"'
         raise InvalidInput([document.problem("extends", message)])
     return merge(base.without(*_OWN_KEYS), document.without("extends"))
@@ -68,14 +71,15 @@ def _extend(kind: Kind, document: Document, chain: tuple[Path, ...]) -> Document
 def override(document: Document, overrides: Sequence[str]) -> tuple[Document, list[Problem]]:
     """Apply ``key=value`` texts in order; values are YAML scalars or lists, a later one wins.
 
-    Returns (document, problems of texts that cannot be applied). Keys that the model does not know are left for the
-    validation, which points to ``--set key=value`` as their place.
+        Returns (document, problems of texts that cannot be applied). Keys that the model does not know are left for the
+        validation, which points to ``--set key=value`` as their place.
 
-    >>> from archsim.config.yaml_io import parse_document
-    >>> read = parse_document("clock: {core_mhz: 200}", Path("a.yaml"))
-    >>> changed, problems = override(read, ["clock.core_mhz=100", "pe_array.rows=8"])
-    >>> changed.data, changed.where("pe_array.rows")
-    ({'clock': {'core_mhz': 100}, 'pe_array': {'rows': 8}}, '--set pe_array.rows=8')
+        >>> from archsim.config.validation import show
+    from archsim.config.yaml_io import parse_document
+        >>> read = parse_document("clock: {core_mhz: 200}", Path("a.yaml"))
+        >>> changed, problems = override(read, ["clock.core_mhz=100", "pe_array.rows=8"])
+        >>> changed.data, changed.where("pe_array.rows")
+        ({'clock': {'core_mhz': 100}, 'pe_array': {'rows': 8}}, '--set pe_array.rows=8')
     """
     data, marks, problems = _copy(document.data), dict(document.marks), []
     for text in overrides:

@@ -72,7 +72,7 @@ def extra_place(model: type[BaseModel]) -> Place | None:
     if model.model_config.get("extra") != "allow":
         return None
     values = get_args(get_type_hints(model, include_extras=True).get("__pydantic_extra__"))
-    return place_of(values[1]) if len(values) == 2 else Place(Any)  # noqa: PLR2004 (key and value of a dict)
+    return place_of(values[1]) if len(values) == 2 else Place(Any)
 
 
 def tagged_members(place: Place) -> dict[str, type[BaseModel]]:

@@ -39,11 +39,18 @@ def validate(model: type[Model], document: Document, earlier: Sequence[Problem] 
         checked = model.model_validate(document.data)
     except ValidationError as error:
         found = [_problem(model, document, details) for details in error.errors(include_url=False)]
-        found.sort(key=lambda entry: (entry[0].line, entry[0].column))
+        found.sort(key=lambda entry: _order(document, entry[0]))
         raise InvalidInput(dict.fromkeys([*earlier, *(problem for _, problem in found)])) from None
     if earlier:
         raise InvalidInput(earlier)
     return checked
+
+
+def _order(document: Document, position: Position) -> tuple[bool, bool, str, int, int]:
+    """Overrides first, then the file, line by line, then the files that it extends."""
+    if not position.line:
+        return False, False, "", 0, 0
+    return True, position.source != str(document.path), position.source, position.line, position.column
 
 
 def _problem(model: type[BaseModel], document: Document, details: ErrorDetails) -> tuple[Position, Problem]:

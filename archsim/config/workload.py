@@ -25,7 +25,8 @@ def _as_pair(value: object) -> object:
 
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
 PaddingPx = Annotated[
-    tuple[Annotated[int, Field(ge=0, le=1024)], Annotated[int, Field(ge=0, le=1024)]], BeforeValidator(_as_pair)
+    tuple[Annotated[int, Field(ge=0, le=1024)], Annotated[int, Field(ge=0, le=1024)]],
+    BeforeValidator(_as_pair),
 ]
 
 

@@ -105,14 +105,17 @@ class _Reading:
             message = f"aliases stand for more than {MAX_ALIAS_VALUES} values or {MAX_DEPTH} levels"
             raise _Refused(None, None, message, node.start_mark)
         if node.tag not in _TAGS:
-            self.problem(node.start_mark, path, f'found the tag "{node.tag}", expected plain data', "remove it")
+            self.problem(
+                node.start_mark, path, f'found the tag "{node.tag}", expected plain data', "remove it"
+            )
             return None
         if isinstance(node, ScalarNode):
             return self.scalar(node, path)
         open_nodes = open_nodes | {id(node)}
         if isinstance(node, SequenceNode):
             return [
-                self.value(entry, (*path, str(index)), None, open_nodes) for index, entry in enumerate(node.value)
+                self.value(entry, (*path, str(index)), None, open_nodes)
+                for index, entry in enumerate(node.value)
             ]
         assert isinstance(node, MappingNode)
         return self.mapping(node, path, open_nodes)
@@ -127,7 +130,9 @@ class _Reading:
                 continue
             key = key_node.value
             if key == "<<":
-                self.problem(mark, path, "merge keys are not supported", 'use "extends", or write the keys out')
+                self.problem(
+                    mark, path, "merge keys are not supported", 'use "extends", or write the keys out'
+                )
                 continue
             if key in data:
                 first = self.marks[(*path, key)].key

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from archsim.config.workload import DbpSpec, LayerSpec
+from archsim.config.workload import AddSpec, DbpSpec, GlobalAvgPoolSpec, LayerSpec, LinearSpec
 
 IMAGE = "image"
 FINAL = "final"
@@ -67,9 +67,7 @@ class Layer:
         """(height, width) of the window in pixels; (1, 1) for ``linear``, the whole map for ``global_avg_pool``."""
         if self.spec.op == "global_avg_pool":
             return (self.input_shape.height, self.input_shape.width)
-        if self.spec.op == "linear" or self.spec.op == "add":
-            return (1, 1)
-        return self.spec.kernel
+        return (1, 1) if isinstance(self.spec, LinearSpec | AddSpec | GlobalAvgPoolSpec) else self.spec.kernel
 
     @property
     def stride(self) -> tuple[int, int]:

@@ -1,0 +1,94 @@
+"""Checks between values: what fits each key alone may still not fit together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archsim.config.arch import ArchSpec
+from archsim.config.document import Document
+from archsim.config.dram import DramPresetSpec
+from archsim.config.workload import WorkloadSpec
+from archsim.errors import InvalidInput, Problem, did_you_mean
+from archsim.network.graph import Network
+
+WORKLOAD_FILES = ("weights", "images", "trace")
+"""Keys of a workload that name files."""
+
+
+def fitting_core_clocks_mhz(dram_clock_mhz: int, core_mhz: int, count: int = 6) -> list[int]:
+    """Core clocks of which the DRAM clock is an integer multiple, those nearest to ``core_mhz``, ascending.
+
+    >>> fitting_core_clocks_mhz(800, 300, 4)
+    [100, 160, 200, 400]
+    """
+    divisors = [clock for clock in range(1, dram_clock_mhz + 1) if dram_clock_mhz % clock == 0]
+    return sorted(sorted(divisors, key=lambda clock: (abs(clock - core_mhz), clock))[:count])
+
+
+def arch_problems(arch: ArchSpec, dram: DramPresetSpec, document: Document) -> list[Problem]:
+    """What does not fit together in an accelerator and its DRAM."""
+    problems = []
+    buffer, dma, core_mhz = arch.global_buffer, arch.dma, arch.clock.core_mhz
+    if buffer.filter_kib >= buffer.size_kib:
+        message = f"found {buffer.filter_kib}, expected less than global_buffer.size_kib = {buffer.size_kib}"
+        hint = "the rest holds feature maps and partial sums"
+        problems.append(document.problem("global_buffer.filter_kib", message, hint))
+    if buffer.burst_bytes < buffer.port_bytes_per_cycle:
+        message = f"found {buffer.burst_bytes}, expected at least global_buffer.port_bytes_per_cycle = "
+        message += str(buffer.port_bytes_per_cycle)
+        problems.append(document.problem("global_buffer.burst_bytes", message, "a burst fills the port"))
+    if dma.chunk_bytes % dram.burst_bytes:
+        message = (
+            f"found {dma.chunk_bytes}, expected a multiple of {dram.burst_bytes}, the burst of {dram.name}"
+        )
+        problems.append(document.problem("dma.chunk_bytes", message))
+    if dram.clock_mhz % core_mhz:
+        message = f"found {core_mhz}, expected a divisor of {dram.clock_mhz}, the clock of {dram.name} in MHz"
+        near = ", ".join(map(str, fitting_core_clocks_mhz(dram.clock_mhz, core_mhz)))
+        problems.append(document.problem("clock.core_mhz", message, f"the nearest that fit: {near}"))
+    return problems
+
+
+def check_exits(arch: ArchSpec, network: Network, document: Document | None = None) -> None:
+    """Every ``exits.<name>`` of an accelerator must be a branch of the network.
+
+    document: where the accelerator was read from, for file:line:col.
+    Raises InvalidInput, with near misses, for each one that is not.
+    """
+    names = [branch.name for branch in network.branches]
+    problems = []
+    for name in arch.exits.thresholds:
+        if name in names:
+            continue
+        key = f"exits.{name}"
+        where = document.where_key(key) if document else f"architecture {arch.name}"
+        hint = did_you_mean(name, names) or "it has none"
+        problems.append(Problem(where, key, f'"{network.name}" has no branch of this name', hint))
+    if problems:
+        raise InvalidInput(problems)
+
+
+def workload_file(document: Document, key: str, name: str) -> Path:
+    """Path of a file that a workload names, relative to the file in which the name is written."""
+    return document.folder(key) / name
+
+
+def workload_problems(workload: WorkloadSpec, document: Document) -> list[Problem]:
+    """Files that a workload names must exist and, symbolic links followed, stay inside its folder."""
+    problems = []
+    for key in WORKLOAD_FILES:
+        name = getattr(workload, key)
+        if name is None:
+            continue
+        folder, path = document.folder(key), workload_file(document, key, name)
+        outside = Path(name).is_absolute() or ".." in Path(name).parts
+        if outside or not path.resolve().is_relative_to(folder.resolve()):
+            message = f'found "{name}", expected a file inside the folder of the workload'
+            problems.append(
+                document.problem(key, message, "give it relative to the workload file, without ..")
+            )
+        elif not path.is_file():
+            near = did_you_mean(name, [found.name for found in folder.glob(f"*{path.suffix}")])
+            hint = "" if near.startswith("allowed") else near
+            problems.append(document.problem(key, f"no such file: {path}", hint))
+    return problems

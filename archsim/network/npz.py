@@ -1,0 +1,156 @@
+"""Reading ``.npz`` files nobody vouches for, and writing them so that equal arrays give equal bytes.
+
+Nothing is unpickled. A member is only decompressed when its header and the archive's directory agree with the size that
+the caller expects, so that a small file cannot ask for all memory.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archsim.errors import InvalidInput, Problem, did_you_mean
+
+_MOST_LISTED = 20
+"""Unexpected arrays that are named one by one: a hostile archive could hold millions."""
+_SUFFIX = ".npy"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_READ_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError),
+    *(NotImplementedError, RuntimeError, ValueError, MemoryError),
+)
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+class NpzReader:
+    """An open ``.npz`` file; ``problems`` collects all that is wrong with its members.
+
+    Raises InvalidInput at once when the file as a whole cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.problems: list[Problem] = []
+        self.path = path
+        try:
+            self._archive = zipfile.ZipFile(path)
+        except _READ_ERRORS as error:
+            raise InvalidInput([self._unreadable(error)]) from None
+        names = Counter(self._archive.namelist())
+        self.keys = [name.removesuffix(_SUFFIX) for name in names]
+        wrong = [name for name, count in names.items() if count > 1 or not name.endswith(_SUFFIX)]
+        if wrong:
+            self._archive.close()
+            message = f"found the members {', '.join(wrong[:5])}, expected .npy arrays, each of them once"
+            raise InvalidInput([Problem(str(path), "", message)])
+
+    def __enter__(self) -> NpzReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._archive.close()
+
+    def problem(self, key: str, message: str, hint: str = "") -> None:
+        """Note one more thing that is wrong."""
+        self.problems.append(Problem(str(self.path), key, message, hint))
+
+    def refuse_others(self, expected: Collection[str]) -> None:
+        """Note every array that nobody expects."""
+        others = [key for key in self.keys if key not in expected]
+        for key in others[:_MOST_LISTED]:
+            self.problem(key, "found an array that nothing reads", did_you_mean(key, expected))
+        if len(others) > _MOST_LISTED:
+            self.problem("", f"found {len(others) - _MOST_LISTED} more arrays that nothing reads")
+
+    def length(self, key: str) -> int | None:
+        """Elements of a one-dimensional array, from its header alone; None (and a problem) without one."""
+        with self._member(key) as stream:
+            found = self._header(key, stream)
+            if found is not None and len(found[1]) == 1 and found[1][0] >= 0:
+                return found[1][0]
+            if found is not None:
+                self.problem(key, f"found shape {found[1]}, expected one dimension")
+        return None
+
+    def array(self, key: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
+        """A read-only array of just this dtype and shape; None (and a problem) when the file has none."""
+        expected = np.dtype(dtype)
+        with self._member(key) as stream:
+            found = self._header(key, stream)
+            if found is None:
+                return None
+            if found != (expected, shape):
+                self.problem(key, f"found {found[0]} {found[1]}, expected {expected} {shape}")
+                return None
+            size_bytes = math.prod(shape) * expected.itemsize
+            stored_bytes = self._archive.getinfo(key + _SUFFIX).file_size - stream.tell()
+            content = stream.read(size_bytes) if stored_bytes == size_bytes else b""
+            # The read past the end makes zipfile compare its checksum.
+            if len(content) != size_bytes or stream.read(1):
+                self.problem(
+                    key, f"found {stored_bytes} bytes, expected {size_bytes}", "the file may be damaged"
+                )
+                return None
+            return np.frombuffer(content, expected).reshape(shape)
+        return None
+
+    @contextmanager
+    def _member(self, key: str) -> Iterator[IO[bytes]]:
+        """Opens an array; whatever is wrong with it ends the ``with`` block and becomes a problem."""
+        try:
+            with self._archive.open(key + _SUFFIX) as stream:
+                yield stream
+        except KeyError:
+            self.problem(key, "found no such array", did_you_mean(key, self.keys))
+        except _READ_ERRORS as error:
+            self.problem(key, f"found an unreadable array ({error})", "the file may be damaged")
+
+    def _header(self, key: str, stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]] | None:
+        version = np.lib.format.read_magic(stream)
+        if version not in _HEADER_READERS:
+            self.problem(key, f"found .npy version {version}, expected (1, 0) or (2, 0)")
+            return None
+        shape, fortran_order, dtype = _HEADER_READERS[version](stream)
+        if dtype.hasobject or (fortran_order and len(shape) > 1):
+            found = "pickled Python objects" if dtype.hasobject else "Fortran order"
+            self.problem(key, f"found {found}, expected plain numbers in C order")
+            return None
+        return dtype, shape
+
+    def _unreadable(self, error: Exception) -> Problem:
+        missing = isinstance(error, FileNotFoundError)
+        message = "found no such file" if missing else f"found no readable .npz file ({error})"
+        return Problem(str(self.path), "", message, "" if missing else "the file may be truncated")
+
+
+def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays compressed, sorted by key, with fixed time stamps; the file appears whole or not at all.
+
+    Raises InvalidInput when the place cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
+            for key in sorted(arrays):
+                member = zipfile.ZipInfo(key + _SUFFIX, _EPOCH)
+                member.compress_type = zipfile.ZIP_DEFLATED
+                member.create_system = 3
+                with archive.open(member, "w", force_zip64=True) as stream:
+                    np.lib.format.write_array(stream, np.asarray(arrays[key], order="C"), allow_pickle=False)
+        unfinished.replace(path)
+    except OSError as error:
+        raise InvalidInput([Problem(str(path), "", f"cannot be written ({error.strerror})")]) from None
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,189 @@
+"""The integers of a network: int8 weights, int32 biases, rescaling, and the table that codes the image.
+
+``.npz`` keys; layers of a branch are called ``branch.layer``:
+
+=====================  =============================  ==============================================================
+key                    dtype and shape                values
+=====================  =============================  ==============================================================
+input/table            int8 (C, 256)                  the activation of each pixel value, per channel
+LAYER/weight           int8, ``Layer.weight_shape``   any
+LAYER/bias             int32 (Cout,)                  abs(bias) + 255 * sum of abs(weights) < 2^31 in each channel
+LAYER/multiplier       int32 (Cout,)                  2^30 .. 2^31 - 1; not for classifiers
+LAYER/shift            int32 (Cout,)                  1 .. 62; not for classifiers
+POOL/multiplier, shift int32 ()                       1 .. 2^31 - 1 and 0 .. 62; avg_pool and global_avg_pool
+ADD/multiplier, shift  int32 (2,) and ()              the same
+=====================  =============================  ==============================================================
+
+How they are used: :mod:`archsim.kernels.requant`. The bound on the bias proves that no int32 accumulator overflows,
+whatever the image. Classifiers leave accumulator + bias as int32 logits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archsim.errors import InvalidInput
+from archsim.network.graph import Layer, Network
+from archsim.network.npz import NpzReader, write_npz
+
+INPUT_TABLE = "input/table"
+_INT32_END = 1 << 31
+_MAX_SHIFT = 62
+_MAX_ACTIVATION = 255
+
+Int8Array = npt.NDArray[np.int8]
+Int32Array = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerWeights:
+    """Arrays of one layer, None where the layer has none; shapes and ranges in the table above."""
+
+    weight: Int8Array | None = None
+    bias: Int32Array | None = None
+    multiplier: Int32Array | None = None
+    shift: Int32Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """All arrays of a network.
+
+    input_table: int8 (C, 256). layers: by layer name, for every layer that has arrays.
+    """
+
+    input_table: Int8Array
+    layers: Mapping[str, LayerWeights]
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Weights:
+        """From arrays by their ``.npz`` key, which are taken as they are."""
+        layers: dict[str, dict[str, npt.NDArray[Any]]] = {}
+        for key, array in arrays.items():
+            layer, _, part = key.rpartition("/")
+            if key != INPUT_TABLE:
+                layers.setdefault(layer, {})[part] = array
+        return cls(arrays[INPUT_TABLE], {name: LayerWeights(**parts) for name, parts in layers.items()})
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything by its ``.npz`` key, in sorted order."""
+        found: dict[str, npt.NDArray[Any]] = {INPUT_TABLE: self.input_table}
+        for name, layer in self.layers.items():
+            for part, array in vars(layer).items():
+                if array is not None:
+                    found[f"{name}/{part}"] = array
+        return dict(sorted(found.items()))
+
+
+def expected_arrays(network: Network) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """dtype name and shape by key: all that the weights file of a network holds, no more and no less."""
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        INPUT_TABLE: ("int8", (network.input_shape.channels, 256))
+    }
+    for layer in network.all_layers():
+        per_channel = (layer.output_shape.channels,)
+        if layer.is_compute:
+            expected[f"{layer.name}/weight"] = ("int8", layer.weight_shape)
+            expected[f"{layer.name}/bias"] = ("int32", per_channel)
+        if layer.is_compute and not layer.is_classifier:
+            expected[f"{layer.name}/multiplier"] = expected[f"{layer.name}/shift"] = ("int32", per_channel)
+        elif layer.op in ("avg_pool", "global_avg_pool", "add"):
+            expected[f"{layer.name}/multiplier"] = ("int32", (2,) if layer.op == "add" else ())
+            expected[f"{layer.name}/shift"] = ("int32", ())
+    return expected
+
+
+def load_weights(path: Path, network: Network) -> Weights:
+    """Read and check the weights of a network; arrays are read-only.
+
+    Raises InvalidInput listing every missing, unexpected or damaged array, wrong dtype, shape or value, and every layer
+    in which an int32 accumulator could overflow.
+    """
+    expected = expected_arrays(network)
+    with NpzReader(path) as reader:
+        arrays = {key: reader.array(key, dtype, shape) for key, (dtype, shape) in expected.items()}
+        reader.refuse_others(expected)
+        for layer in network.all_layers():
+            _check_layer(layer, arrays, reader)
+        if reader.problems:
+            raise InvalidInput(reader.problems)
+    return Weights.of({key: array for key, array in arrays.items() if array is not None})
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write a weights file; equal weights give equal bytes. Raises InvalidInput when it cannot be written."""
+    write_npz(path, weights.arrays())
+
+
+def network_hash(network: Network, weights: Weights) -> str:
+    """SHA-256 (hex) of all that decides what a network computes: graph, shapes and weights.
+
+    How the file was compressed does not matter, and neither do names of networks, thresholds and DBP bounds: a trace
+    serves all of those.
+    """
+    graph = {
+        "input": str(network.input_shape),
+        "layers": [_layer_key(layer) for layer in network.all_layers()],
+        "branches": [[branch.name, branch.after, len(branch.layers)] for branch in network.branches],
+    }
+    digest = hashlib.sha256(json.dumps(graph, sort_keys=True, separators=(",", ":")).encode())
+    for key, array in weights.arrays().items():
+        digest.update(f"\0{key}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _layer_key(layer: Layer) -> list[Any]:
+    window = [layer.kernel, layer.stride, layer.padding]
+    return [
+        layer.name,
+        layer.op,
+        layer.inputs,
+        str(layer.output_shape),
+        *window,
+        layer.relu,
+        layer.is_classifier,
+    ]
+
+
+def _check_layer(layer: Layer, arrays: Mapping[str, npt.NDArray[Any] | None], reader: NpzReader) -> None:
+    """Note values out of range; arrays that are not there have been noted already."""
+    multiplier, shift = (arrays.get(f"{layer.name}/{part}") for part in ("multiplier", "shift"))
+    per_channel = layer.is_compute
+    lowest = {"multiplier": 1 << 30 if per_channel else 1, "shift": 1 if per_channel else 0}
+    for part, values, highest in (("multiplier", multiplier, _INT32_END - 1), ("shift", shift, _MAX_SHIFT)):
+        if values is not None and (values.min() < lowest[part] or values.max() > highest):
+            message = f"found {values.min()} .. {values.max()}, expected {lowest[part]} .. {highest}"
+            reader.problem(f"{layer.name}/{part}", message)
+    weight, bias = (arrays.get(f"{layer.name}/{part}") for part in ("weight", "bias"))
+    if weight is not None and bias is not None:
+        _check_overflow(layer, weight, bias, reader)
+    window = layer.kernel[0] * layer.kernel[1]
+    if layer.op in ("avg_pool", "global_avg_pool") and window * _MAX_ACTIVATION >= _INT32_END:
+        reader.problem(layer.name, f"the sum of {window} activations overflows int32", "pool in two steps")
+
+
+def _check_overflow(layer: Layer, weight: Int8Array, bias: Int32Array, reader: NpzReader) -> None:
+    """|bias| + 255 * sum |w| bounds every partial sum, in whatever order it is formed."""
+    # Depthwise weights end in the channel, the others in the output channel.
+    rows = weight.reshape(-1, weight.shape[-1])
+    bound = np.abs(bias.astype(np.int64))
+    # Summed as positive and negative parts: |-128| does not fit int8, and a widened copy would be large.
+    positive = rows.sum(axis=0, dtype=np.int64, where=rows > 0)
+    bound += _MAX_ACTIVATION * (2 * positive - rows.sum(axis=0, dtype=np.int64))
+    over = np.flatnonzero(bound >= _INT32_END)
+    if len(over):
+        channel = int(over[0])
+        message = (
+            f"the accumulator of channel {channel} can reach {bound[channel]}, expected less than 2^31"
+            f" ({len(over)} of {len(bound)} channels)"
+        )
+        reader.problem(f"{layer.name}/bias", message, "scale weights and bias down")
