@@ -44,7 +44,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("branch_unit", "pool_add", "value", "an activation is added to a pooling register of a branch"),
     Action("branch_unit", "mac", "MAC", "a multiply-accumulate of a branch's fully connected layer"),
     Action("branch_unit", "weight_read_byte", "byte", "a branch weight is read from the branch unit's SRAM"),
-    Action("branch_unit", "weight_write_byte", "byte", "a branch weight is loaded into the branch unit's SRAM"),
+    Action(
+        "branch_unit", "weight_write_byte", "byte", "a branch weight is loaded into the branch unit's SRAM"
+    ),
     Action("branch_unit", "compare", "logit", "a logit enters the running top-2"),
     Action("dbp_unit", "add", "value", "an activation magnitude is accumulated"),
     Action("dbp_unit", "compare", "comparison", "the sum is compared with a bound"),

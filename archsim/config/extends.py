@@ -71,15 +71,14 @@ def _extend(kind: Kind, document: Document, chain: tuple[Path, ...]) -> Document
 def override(document: Document, overrides: Sequence[str]) -> tuple[Document, list[Problem]]:
     """Apply ``key=value`` texts in order; values are YAML scalars or lists, a later one wins.
 
-        Returns (document, problems of texts that cannot be applied). Keys that the model does not know are left for the
-        validation, which points to ``--set key=value`` as their place.
+    Returns (document, problems of texts that cannot be applied). Keys that the model does not know are left for the
+    validation, which points to ``--set key=value`` as their place.
 
-        >>> from archsim.config.validation import show
-    from archsim.config.yaml_io import parse_document
-        >>> read = parse_document("clock: {core_mhz: 200}", Path("a.yaml"))
-        >>> changed, problems = override(read, ["clock.core_mhz=100", "pe_array.rows=8"])
-        >>> changed.data, changed.where("pe_array.rows")
-        ({'clock': {'core_mhz': 100}, 'pe_array': {'rows': 8}}, '--set pe_array.rows=8')
+    >>> from archsim.config.yaml_io import parse_document
+    >>> read = parse_document("clock: {core_mhz: 200}", Path("a.yaml"))
+    >>> changed, problems = override(read, ["clock.core_mhz=100", "pe_array.rows=8"])
+    >>> changed.data, changed.where("pe_array.rows")
+    ({'clock': {'core_mhz': 100}, 'pe_array': {'rows': 8}}, '--set pe_array.rows=8')
     """
     data, marks, problems = _copy(document.data), dict(document.marks), []
     for text in overrides:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsim.config.arch import ArchSpec
-from archsim.network.graph import Layer
+from archsim.network.graph import Layer, Shape
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -28,12 +28,20 @@ class Placement:
     ofmap_on_chip: the output (after fused pooling) stays in the global buffer for its readers.
     ifmap_capacity_bytes: buffer bytes that this layer may use for its input while it streams from DRAM.
     psum_capacity_bytes: buffer bytes for partial sums in flight.
+    stored_shape: what reaches the buffer after the fused pools and adds; None is the layer's own output.
+    summand_values: elements of the tensor that a fused ``add`` reads on the write path, 0 without an add.
+    summand_on_chip: that tensor is in the global buffer; else it is loaded with the last channels of each output.
+    dram_bytes_per_cycle: nominal rate with which the search for a mapping weighs DRAM traffic against cycles.
     """
 
     ifmap_on_chip: bool
     ofmap_on_chip: bool
     ifmap_capacity_bytes: int
     psum_capacity_bytes: int
+    stored_shape: Shape | None = None
+    summand_values: int = 0
+    summand_on_chip: bool = True
+    dram_bytes_per_cycle: int = 32
 
 
 @dataclass(frozen=True)
@@ -42,12 +50,14 @@ class TilePlan:
 
     weight_load_bytes, weight_load_offset_bytes: fetched from the layer's weights in DRAM before the tile can start.
     ifmap_load_bytes, ifmap_load_offset_bytes: the same from the layer's input tensor.
+    summand_load_bytes, summand_load_offset_bytes: the same from the second tensor of a fused ``add``.
     store_bytes, store_offset_bytes: finished outputs that go to DRAM after the tile.
     fill_cycles, fill_read_bytes: the buses carry this from the buffer before the first MAC.
     compute_cycles: dense duration, the slowest of MAC lanes and streaming buses.
     bus_cycles: the part of compute_cycles below which no skipped zero can bring a tile (buses, accumulation).
-    stream_read_bytes: read from the buffer during compute (activations, partial sums of earlier channels).
-    drain_cycles, drain_write_bytes: partial sums or outputs that go back to the buffer.
+    stream_read_bytes: read from the buffer during compute (activations, partial sums of earlier channels, summands).
+    stream_write_bytes: partial sums or outputs that go back to the buffer during compute.
+    drain_cycles, drain_write_bytes: the rest of them, which goes back to the buffer after the last MAC.
     outputs: finished output values that pass the write path (requantise, pool, DBP tap, branch tap) at the end.
     macs: multiply-accumulates, padding included.
     group: index of the tile's row in ``zero_groups`` arrays; tiles of one group see the same activations.
@@ -62,6 +72,8 @@ class TilePlan:
     weight_load_offset_bytes: Int64Array
     ifmap_load_bytes: Int64Array
     ifmap_load_offset_bytes: Int64Array
+    summand_load_bytes: Int64Array
+    summand_load_offset_bytes: Int64Array
     store_bytes: Int64Array
     store_offset_bytes: Int64Array
     fill_cycles: Int64Array
@@ -69,6 +81,7 @@ class TilePlan:
     compute_cycles: Int64Array
     bus_cycles: Int64Array
     stream_read_bytes: Int64Array
+    stream_write_bytes: Int64Array
     drain_cycles: Int64Array
     drain_write_bytes: Int64Array
     outputs: Int64Array

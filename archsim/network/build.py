@@ -108,6 +108,9 @@ def build_network(
     for index, branch_name in enumerate(names):
         if branch_name in names[:index] or branch_name == FINAL:
             builder.problem(f"branches.{index}.name", f'the exit name "{branch_name}" is taken')
+        if branch_name in order:
+            message = f'the name "{branch_name}" is that of a trunk layer'
+            builder.problem(f"branches.{index}.name", message, "results list layers and branches by name")
         if branches[index].after in [spec.after for spec in branches[:index]]:
             builder.problem(f"branches.{index}.after", "a branch already hangs here", "one branch a layer")
     if builder.problems:

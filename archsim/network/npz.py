@@ -6,16 +6,16 @@ the caller expects, so that a small file cannot ask for all memory.
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from archsim.errors import InvalidInput, Problem, did_you_mean
 
 _MOST_LISTED = 20
 """Unexpected arrays that are named one by one: a hostile archive could hold millions."""
+Found = TypeVar("Found")
 _SUFFIX = ".npy"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _READ_ERRORS = (
@@ -70,31 +71,37 @@ class NpzReader:
         """Note every array that nobody expects."""
         others = [key for key in self.keys if key not in expected]
         for key in others[:_MOST_LISTED]:
-            self.problem(key, "found an array that nothing reads", did_you_mean(key, expected))
+            # Not all of a network's keys when none is near: there are hundreds.
+            near = difflib.get_close_matches(key, expected, n=1)
+            self.problem(key, "found an array that nothing reads", did_you_mean(key, near))
         if len(others) > _MOST_LISTED:
             self.problem("", f"found {len(others) - _MOST_LISTED} more arrays that nothing reads")
 
     def length(self, key: str) -> int | None:
         """Elements of a one-dimensional array, from its header alone; None (and a problem) without one."""
-        with self._member(key) as stream:
+
+        def read(stream: IO[bytes]) -> int | None:
             found = self._header(key, stream)
             if found is not None and len(found[1]) == 1 and found[1][0] >= 0:
                 return found[1][0]
             if found is not None:
                 self.problem(key, f"found shape {found[1]}, expected one dimension")
-        return None
+            return None
+
+        return self._open(key, read)
 
     def array(self, key: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any] | None:
         """A read-only array of just this dtype and shape; None (and a problem) when the file has none."""
         expected = np.dtype(dtype)
-        with self._member(key) as stream:
+        size_bytes = math.prod(shape) * expected.itemsize
+
+        def read(stream: IO[bytes]) -> npt.NDArray[Any] | None:
             found = self._header(key, stream)
             if found is None:
                 return None
             if found != (expected, shape):
                 self.problem(key, f"found {found[0]} {found[1]}, expected {expected} {shape}")
                 return None
-            size_bytes = math.prod(shape) * expected.itemsize
             stored_bytes = self._archive.getinfo(key + _SUFFIX).file_size - stream.tell()
             content = stream.read(size_bytes) if stored_bytes == size_bytes else b""
             # The read past the end makes zipfile compare its checksum.
@@ -104,25 +111,30 @@ class NpzReader:
                 )
                 return None
             return np.frombuffer(content, expected).reshape(shape)
-        return None
 
-    @contextmanager
-    def _member(self, key: str) -> Iterator[IO[bytes]]:
-        """Opens an array; whatever is wrong with it ends the ``with`` block and becomes a problem."""
+        return self._open(key, read)
+
+    def _open(self, key: str, read: Callable[[IO[bytes]], Found | None]) -> Found | None:
+        """What ``read`` makes of an array; None (and a problem) where it is missing or reading raises."""
         try:
             with self._archive.open(key + _SUFFIX) as stream:
-                yield stream
+                return read(stream)
         except KeyError:
-            self.problem(key, "found no such array", did_you_mean(key, self.keys))
+            self.problem(key, "found no such array")
         except _READ_ERRORS as error:
             self.problem(key, f"found an unreadable array ({error})", "the file may be damaged")
+        return None
 
     def _header(self, key: str, stream: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]] | None:
         version = np.lib.format.read_magic(stream)
         if version not in _HEADER_READERS:
             self.problem(key, f"found .npy version {version}, expected (1, 0) or (2, 0)")
             return None
-        shape, fortran_order, dtype = _HEADER_READERS[version](stream)
+        try:
+            shape, fortran_order, dtype = _HEADER_READERS[version](stream)
+        except Exception as error:
+            # NumPy tokenizes and evaluates the header as a Python literal: a hostile one may raise anything.
+            raise ValueError(f"header: {error}") from None
         if dtype.hasobject or (fortran_order and len(shape) > 1):
             found = "pickled Python objects" if dtype.hasobject else "Fortran order"
             self.problem(key, f"found {found}, expected plain numbers in C order")

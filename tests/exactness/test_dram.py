@@ -29,7 +29,9 @@ def preset(groups: int = 4, banks: int = 2, **changes: int) -> DramPresetSpec:
 
 
 requests_strategy = st.lists(
-    st.tuples(st.integers(0, 90), st.integers(0, 16384), st.integers(1, 400), st.booleans()), min_size=1, max_size=14
+    st.tuples(st.integers(0, 90), st.integers(0, 16384), st.integers(1, 400), st.booleans()),
+    min_size=1,
+    max_size=14,
 )
 timing_strategy = st.fixed_dictionaries(
     {}, optional={name: st.integers(1, 30) for name in DDR4 if name not in ("burst_cycles", "trfc", "trefi")}
@@ -46,7 +48,9 @@ def test_core_equals_the_per_cycle_oracle(requests, timing, shape) -> None:
         assert core.access(now, address, size, is_write) == oracle.access(now, address, size, is_write)
     issued = [command.name for command in oracle.log]
     commands = core.commands(until_cycle=0)
-    assert (commands.activates, commands.reads, commands.writes) == tuple(map(issued.count, ("ACT", "RD", "WR")))
+    assert (commands.activates, commands.reads, commands.writes) == tuple(
+        map(issued.count, ("ACT", "RD", "WR"))
+    )
     assert commands.refreshes == issued.count("REF")
 
 
