@@ -73,6 +73,12 @@ class DmaSpec(ConfigModel):
 
 class DramSpec(ConfigModel):
     preset: str = "lpddr3-1600-x32"
+    policy: Literal["in_order", "frfcfs", "frfcfs_row_hit"] = "in_order"
+    """Order of service: of arrival; first ready, first come; the same, but older hits keep their row open."""
+    address_mapping: Literal["row_bank_column", "row_column_bank"] = "row_bank_column"
+    """Address bits from the top: a stream stays in one row, or visits all banks in turn."""
+    queue_entries: Annotated[int, Field(ge=1, le=1024)] = 32
+    """Bursts that the read buffer, and the write buffer, of the controller hold (first ready, first come only)."""
 
 
 class BranchUnitSpec(ConfigModel):

@@ -53,7 +53,9 @@ def check_batch(where: Path | str, images: NDArray[np.uint8], labels: NDArray[np
         found = f"{images.dtype} {images.shape}"
         raise invalid(where, f"found images {found}, expected uint8 (N, height, width, 1 or 3)", key="images")
     if max(images.shape[1:3]) > MAX_SIDE_PX:
-        raise invalid(where, f"found {images.shape[1:3]} px, expected at most {MAX_SIDE_PX} px a side", key="images")
+        raise invalid(
+            where, f"found {images.shape[1:3]} px, expected at most {MAX_SIDE_PX} px a side", key="images"
+        )
     if labels.shape != images.shape[:1]:
         message = f"found {labels.shape} labels for {len(images)} images, expected one label an image"
         raise invalid(where, message, key="labels")

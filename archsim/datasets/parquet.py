@@ -67,7 +67,9 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise invalid(path, f"found no readable Parquet file ({_first_line(error)})", "download it again") from None
+        raise invalid(
+            path, f"found no readable Parquet file ({_first_line(error)})", "download it again"
+        ) from None
 
 
 def _columns(path: Path, pack: pq.ParquetFile) -> tuple[str, str]:
@@ -75,7 +77,9 @@ def _columns(path: Path, pack: pq.ParquetFile) -> tuple[str, str]:
     import pyarrow as pa
 
     schema = pack.schema_arrow
-    label = next((n for n in _LABEL_COLUMNS if n in schema.names and pa.types.is_integer(schema.field(n).type)), None)
+    label = next(
+        (n for n in _LABEL_COLUMNS if n in schema.names and pa.types.is_integer(schema.field(n).type)), None
+    )
     for name in (n for n in _IMAGE_COLUMNS if n in schema.names):
         kind = schema.field(name).type
         if label and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
@@ -86,7 +90,9 @@ def _columns(path: Path, pack: pq.ParquetFile) -> tuple[str, str]:
     raise invalid(path, f"found the columns {found}; {_EXPECTED}", "rename the columns")
 
 
-def _record_batches(path: Path, pack: pq.ParquetFile, rows: int, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _record_batches(
+    path: Path, pack: pq.ParquetFile, rows: int, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     try:
@@ -95,11 +101,13 @@ def _record_batches(path: Path, pack: pq.ParquetFile, rows: int, columns: list[s
         raise invalid(path, f"found damaged data ({_first_line(error)})", "download it again") from None
 
 
-def _decode(path: Path, batch: pa.RecordBatch, image_column: str, label_column: str, first_row: int) -> ImageBatch:
+def _decode(
+    path: Path, batch: pa.RecordBatch, image_column: str, label_column: str, first_row: int
+) -> ImageBatch:
     if batch.column(batch.schema.get_field_index(label_column)).null_count:
         raise invalid(path, f"found a missing label after row {first_row}", key=label_column)
     labels = batch.column(batch.schema.get_field_index(label_column)).to_numpy(zero_copy_only=False)
-    column: Any = batch.column(batch.schema.get_field_index(image_column.split(".")[0]))
+    column: Any = batch.column(batch.schema.get_field_index(image_column.split(".", maxsplit=1)[0]))
     encoded = column.field("bytes") if "." in image_column else column
     images: list[NDArray[np.uint8]] = []
     for row, cell in enumerate(encoded):
@@ -108,7 +116,9 @@ def _decode(path: Path, batch: pa.RecordBatch, image_column: str, label_column: 
             raise invalid(path, "found no image", key=key)
         images.append(decode_rgb(cell.as_py(), path, key))
         if images[-1].shape != images[0].shape:
-            message = f"found {images[-1].shape[:2]} px, expected {images[0].shape[:2]} px as the images before"
+            message = (
+                f"found {images[-1].shape[:2]} px, expected {images[0].shape[:2]} px as the images before"
+            )
             raise invalid(path, message, "all images of a set must have one size", key)
     return check_batch(path, np.stack(images), labels.astype(np.int64))
 

@@ -84,10 +84,10 @@ def candidates(geo: Geometry, hw: Hardware, placement: Placement) -> Tiling:
 
 
 def _parts(length: int, most: int) -> list[int]:
-    """Sizes of the parts when ``length`` is cut evenly, none above ``most``; always with 1.
+    """Sizes of even parts of ``length``, none above ``most``; always with 1, and with ``most`` where it is a limit.
 
     >>> _parts(13, 14), _parts(32, 14)
-    ([1, 2, 3, 4, 5, 7, 13], [1, 2, 3, 4, 6, 7, 8, 11])
+    ([1, 2, 3, 4, 5, 7, 13], [1, 2, 3, 4, 6, 7, 8, 11, 14])
     """
     sizes = {-(-length // split) for split in SPLITS} | {1}
     if length > most:

@@ -103,7 +103,8 @@ class Program:
 def compile_program(network: Network, arch: ArchSpec, dram: DramPresetSpec) -> Program:
     """Plan every layer and lay out the DRAM. Raises InvalidInput when a layer or a branch cannot be mapped."""
     dataflow = get_dataflow(arch.pe_array.dataflow)
-    placements = place(network, arch)
+    ratio = dram.clock_mhz // arch.clock.core_mhz
+    placements = place(network, arch, 2 * dram.channel_bits // 8 * ratio)
     allocator = _Allocator()
     image_bytes = network.input_shape.elements * arch.precision.activation_bits // 8
     sources = {IMAGE: TensorSource(allocator.take(image_bytes), None)}

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archsim.config.arch import BranchUnitSpec
 from archsim.schedule.program import Step
-from archsim.sim.channel import Channel, Wait, WaitList
-from archsim.sim.clock import Clock
+from archsim.sim.channel import Channel, Wait
 from archsim.sim.decisions import SealedDecisions
 from archsim.sim.dma import Dma
-from archsim.sim.messages import BranchDecided, Report
-from archsim.sim.observe import Observer
+from archsim.sim.messages import BranchDecided
+from archsim.sim.wiring import Wiring
 from archsim.timing.tap import WritePathTap
 
 
@@ -32,43 +30,31 @@ class BranchUnit:
     the branch takes the longer of the fetch and the MACs, then the pipeline up to the comparison.
     """
 
-    def __init__(
-        self,
-        env: Clock,
-        spec: BranchUnitSpec,
-        sealed: SealedDecisions,
-        dma: Dma,
-        controller: Channel[Report],
-        waits: WaitList,
-        log: Observer,
-    ) -> None:
-        self._env = env
-        self._spec = spec
+    def __init__(self, wiring: Wiring, sealed: SealedDecisions, dma: Dma) -> None:
+        self._wiring = wiring
         self._sealed = sealed
         self._dma = dma
-        self._controller = controller
-        self._waits = waits
-        self._log = log
-        self.tap = WritePathTap(spec.tap_lanes)
-        self.requests: Channel[Step] = Channel(env)
+        self._spec = wiring.program.arch.branch_unit
+        self.tap = WritePathTap(self._spec.tap_lanes)
+        self.requests: Channel[Step] = Channel(wiring.clock)
         self.runs: list[BranchRun] = []
-        env.process(self._run())
+        wiring.start(self._run())
 
     def _run(self) -> Wait:
+        clock, waits = self._wiring.clock, self._wiring.waits
         while True:
-            step = yield from self.requests.receive(self._waits, "branch_unit", "a branch to evaluate")
-            branch = step.branch
-            start_cycle = self._env.cycle
-            self._log.record(start_cycle, "branch_unit", "start", branch.branch.name)
+            step = yield from self.requests.receive(waits, "branch_unit", "a branch to evaluate")
+            branch, start_cycle = step.branch, clock.cycle
+            self._wiring.log("branch_unit", "start", branch.branch.name)
             ready_cycle = max(start_cycle, self.tap.free_at_cycle) + branch.mac_cycles
             if not branch.resident:
                 yield from self._dma.fetch_branch(
                     branch.branch.name, branch.weight_address, branch.weight_bytes
                 )
-            yield self._env.timeout(max(0, ready_cycle - self._env.cycle) + self._spec.pipeline_cycles)
+            yield clock.timeout(max(0, ready_cycle - clock.cycle) + self._spec.pipeline_cycles)
             leave = self._sealed.reveal_exit(branch.index)
-            self._log.record(self._env.cycle, "branch_unit", "exit" if leave else "go on", branch.branch.name)
-            self.runs.append(BranchRun(step.index, start_cycle, self._env.cycle, leave))
-            self._controller.send(BranchDecided(step.index, leave))
+            self._wiring.log("branch_unit", "exit" if leave else "go on", branch.branch.name)
+            self.runs.append(BranchRun(step.index, start_cycle, clock.cycle, leave))
+            self._wiring.reports.send(BranchDecided(step.index, leave))
             if leave:
                 return  # nothing behind an exit is evaluated

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from archsim.schedule.program import Program
 from archsim.sim.branch_unit import BranchUnit
-from archsim.sim.channel import Channel, Wait, WaitList
-from archsim.sim.clock import Clock
+from archsim.sim.channel import Wait
 from archsim.sim.dbp_unit import DbpUnit
 from archsim.sim.dma import Dma
-from archsim.sim.messages import BranchDecided, DbpDecided, LayerDone, Report
-from archsim.sim.observe import Observer
+from archsim.sim.messages import BranchDecided, DbpDecided, LayerDone
 from archsim.sim.pe_array import PeArray
+from archsim.sim.wiring import Wiring
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +31,12 @@ class Controller:
     before it (speculative). The image is done when its result is written and nothing is under way any more.
     """
 
-    def __init__(self, env: Clock, program: Program, waits: WaitList, log: Observer) -> None:
-        self._env = env
-        self._program = program
-        self._waits = waits
-        self._log = log
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._program = wiring.program
         self._next_step = 0
         self._array_free = True
         self._open: deque[int] = deque()
-        self.reports: Channel[Report] = Channel(env)
         self.left_at: int | None = None
         self.decisions: dict[int, tuple[bool, int]] = {}
         """Per step with a branch: (branch was skipped, cycle in which the step's decision was known)."""
@@ -50,7 +45,9 @@ class Controller:
         """Process of one image; ends with the image."""
         self._dispatch(units)
         while self.left_at is None and not self._finished:
-            report = yield from self.reports.receive(self._waits, "controller", self._what_is_open())
+            report = yield from self._wiring.reports.receive(
+                self._wiring.waits, "controller", self._what_is_open()
+            )
             if isinstance(report, LayerDone):
                 self._array_free = True
                 self._ask(report.step, units)
@@ -62,9 +59,9 @@ class Controller:
         if self.left_at is not None:
             units.pe_array.abort()
             units.dma.cancel()
-        yield self._env.timeout(self._program.arch.controller.result_cycles)
+        yield self._wiring.clock.timeout(self._program.arch.controller.result_cycles)
         yield from units.dma.quiet()
-        self._log.record(self._env.cycle, "controller", "done", self._program.network.name)
+        self._wiring.log("controller", "done", self._program.network.name)
 
     @property
     def _finished(self) -> bool:
@@ -108,4 +105,4 @@ class Controller:
 
     def _settle(self, step: int, skipped: bool) -> None:
         self._open.remove(step)
-        self.decisions[step] = (skipped, self._env.cycle)
+        self.decisions[step] = (skipped, self._wiring.clock.cycle)

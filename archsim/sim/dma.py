@@ -14,14 +14,13 @@ from functools import partial
 
 import simpy
 
-from archsim.config.arch import DmaSpec
-from archsim.schedule.program import Program, TensorSource
-from archsim.sim.channel import Channel, Credits, Wait, WaitList
-from archsim.sim.clock import Callback, Clock, on_event
+from archsim.schedule.program import TensorSource
+from archsim.sim.channel import Channel, Credits, Wait
+from archsim.sim.clock import Callback, on_event
 from archsim.sim.dram import Dram
 from archsim.sim.global_buffer import Client, GlobalBuffer
 from archsim.sim.messages import StoreTile, TileLoaded
-from archsim.sim.observe import Observer
+from archsim.sim.wiring import Wiring
 
 BUFFER_HALVES = 2
 """Tiles that may be in the buffer at a time: one computes, one loads."""
@@ -38,16 +37,13 @@ class StreamId(IntEnum):
 class Stream:
     """One direction of traffic with its own limit of chunks under way; ``moved`` counts bytes by owner."""
 
-    def __init__(
-        self, env: Clock, stream: StreamId, spec: DmaSpec, dram: Dram, glb: GlobalBuffer, log: Observer
-    ) -> None:
-        self._env = env
+    def __init__(self, wiring: Wiring, stream: StreamId, dram: Dram, glb: GlobalBuffer) -> None:
+        self._wiring = wiring
         self._dram = dram
         self._glb = glb
-        self._log = log
-        self._chunk_bytes = spec.chunk_bytes
+        self._chunk_bytes = wiring.program.arch.dma.chunk_bytes
         self.stream = stream
-        self.credits = Credits(env, spec.outstanding_chunks)
+        self.credits = Credits(wiring.clock, wiring.program.arch.dma.outstanding_chunks)
         self._on_quiet: simpy.Event | None = None
         self.moved: Counter[str] = Counter()
 
@@ -56,17 +52,17 @@ class Stream:
         """Chunks handed over and not finished."""
         return self.credits.places - self.credits.free
 
-    def quiet(self, waits: WaitList) -> Wait:
+    def quiet(self) -> Wait:
         """Wait until nothing is under way; only after cancelling, or when nothing more will be asked for."""
         if self.under_way:
-            self._on_quiet = self._env.event()
-            yield from waits.on(
+            self._on_quiet = self._wiring.clock.event()
+            yield from self._wiring.waits.on(
                 "controller", f"chunks under way on {self.stream.name.lower()}", self._on_quiet
             )
 
-    def transfer(self, owner: str, address: int, transfer_bytes: int, waits: WaitList) -> Wait:
+    def transfer(self, owner: str, address: int, transfer_bytes: int) -> Wait:
         """Hand over all chunks of a transfer, as places get free; returns the event of its completion."""
-        done = self._env.event()
+        done, waits = self._wiring.clock.event(), self._wiring.waits
         end = address + transfer_bytes
         while address < end:
             chunk_end = min(end, (address // self._chunk_bytes + 1) * self._chunk_bytes)
@@ -80,7 +76,7 @@ class Stream:
     def _issue(self, owner: str, address: int, chunk_bytes: int, done: simpy.Event | None) -> None:
         moved_bytes = self._dram.whole_bursts_bytes(address, chunk_bytes)
         self.moved[owner] += moved_bytes
-        self._log.record(self._env.cycle, f"dma.{self.stream.name.lower()}", "chunk", f"{owner}@{address}")
+        self._wiring.log(f"dma.{self.stream.name.lower()}", "chunk", f"{owner}@{address}")
 
         def finish(_: simpy.Event) -> None:
             self.credits.release()
@@ -104,21 +100,18 @@ class Stream:
 class Dma:
     """Loads tiles ahead of the array in program order, stores finished outputs, fetches branch weights on demand."""
 
-    def __init__(
-        self, env: Clock, program: Program, dram: Dram, glb: GlobalBuffer, waits: WaitList, log: Observer
-    ) -> None:
-        self._env = env
-        self._program = program
-        self._waits = waits
-        self._log = log
-        self.streams = {stream: Stream(env, stream, program.arch.dma, dram, glb, log) for stream in StreamId}
-        self.tiles: Channel[TileLoaded] = Channel(env)
-        self.halves = Credits(env, BUFFER_HALVES)
-        self.store_halves = Credits(env, BUFFER_HALVES)
-        self._stores: Channel[StoreTile] = Channel(env)
-        self._stored = {step.index: env.event() for step in program.steps}
-        self._unstored = {step.index: int((step.plan.store_bytes > 0).sum()) for step in program.steps}
-        self._processes = (env.process(self._load()), env.process(self._store()))
+    def __init__(self, wiring: Wiring, dram: Dram, glb: GlobalBuffer) -> None:
+        self._wiring = wiring
+        self._waits = wiring.waits
+        self._steps = wiring.program.steps
+        self.streams = {stream: Stream(wiring, stream, dram, glb) for stream in StreamId}
+        self.tiles: Channel[TileLoaded] = Channel(wiring.clock)
+        self.halves = Credits(wiring.clock, BUFFER_HALVES)
+        self.store_halves = Credits(wiring.clock, BUFFER_HALVES)
+        self._stores: Channel[StoreTile] = Channel(wiring.clock)
+        self._stored = {step.index: wiring.clock.event() for step in self._steps}
+        self._unstored = {step.index: int((step.plan.store_bytes > 0).sum()) for step in self._steps}
+        self._processes = (wiring.clock.process(self._load()), wiring.clock.process(self._store()))
 
     def store(self, message: StoreTile) -> None:
         """Take finished outputs; the caller holds one of ``store_halves``, which is given back when they are out."""
@@ -126,7 +119,7 @@ class Dma:
 
     def fetch_branch(self, owner: str, address: int, fetch_bytes: int) -> Wait:
         """Fetch branch weights; returns when the last byte is in the branch unit."""
-        done = yield from self.streams[StreamId.BRANCH].transfer(owner, address, fetch_bytes, self._waits)
+        done = yield from self.streams[StreamId.BRANCH].transfer(owner, address, fetch_bytes)
         yield from self._waits.on("branch_unit", f"the weights of {owner}", done)
 
     def cancel(self) -> None:
@@ -136,22 +129,22 @@ class Dma:
                 process.interrupt("cancelled")
         for stream in self.streams.values():
             stream.credits.forget_waiters()
-        self._log.record(self._env.cycle, "dma", "cancel", self._program.network.name)
+        self._wiring.log("dma", "cancel", self._wiring.program.network.name)
 
     def quiet(self) -> Wait:
         """Wait until the last chunk under way has finished."""
         for stream in self.streams.values():
-            yield from stream.quiet(self._waits)
+            yield from stream.quiet()
 
     def _load(self) -> Wait:
         try:
-            for step in self._program.steps:
+            for step in self._steps:
                 yield from self._load_step(step.index)
         except simpy.Interrupt:
             self._waits.reasons.pop("dma.load", None)
 
     def _load_step(self, index: int) -> Wait:
-        step, stream = self._program.steps[index], self.streams[StreamId.LOAD]
+        step, stream = self._steps[index], self.streams[StreamId.LOAD]
         plan, name = step.plan, step.layer.name
         for tile in range(plan.tiles):
             yield from self.halves.acquire(
@@ -173,9 +166,7 @@ class Dma:
                     reason = f"the stored input of {name}"
                     yield from self._waits.on("dma.load", reason, self._stored[source.producer])
                 address = source.address + int(offset_bytes[tile])
-                transfers.append(
-                    (yield from stream.transfer(name, address, int(load_bytes[tile]), self._waits))
-                )
+                transfers.append((yield from stream.transfer(name, address, int(load_bytes[tile]))))
             self.tiles.send(TileLoaded(index, tile, tuple(transfers)))
 
     def _store(self) -> Wait:
@@ -183,8 +174,8 @@ class Dma:
         try:
             while True:
                 message = yield from self._stores.receive(self._waits, "dma.store", "outputs to store")
-                name = self._program.steps[message.step].layer.name
-                done = yield from stream.transfer(name, message.address, message.store_bytes, self._waits)
+                name = self._steps[message.step].layer.name
+                done = yield from stream.transfer(name, message.address, message.store_bytes)
                 on_event(done, partial(self._on_stored, message.step))
         except simpy.Interrupt:
             self._waits.reasons.pop("dma.store", None)

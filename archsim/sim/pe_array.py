@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import simpy
 
 from archsim.mapping.base import Int64Array
-from archsim.schedule.program import Program, Step
-from archsim.sim.channel import Channel, Wait, WaitList
-from archsim.sim.clock import Clock
+from archsim.schedule.program import Step
+from archsim.sim.channel import Channel, Wait
 from archsim.sim.dma import Dma
 from archsim.sim.global_buffer import Client, GlobalBuffer
-from archsim.sim.messages import LayerDone, Report, StoreTile
-from archsim.sim.observe import Observer
+from archsim.sim.messages import LayerDone, StoreTile
+from archsim.sim.wiring import Wiring
 from archsim.timing.tap import WritePathTap
 
 
@@ -37,30 +36,24 @@ class PeArray:
 
     def __init__(
         self,
-        env: Clock,
-        program: Program,
+        wiring: Wiring,
         compute_cycles: Callable[[int], Int64Array],
         dma: Dma,
         glb: GlobalBuffer,
         taps: Sequence[WritePathTap],
-        controller: Channel[Report],
-        waits: WaitList,
-        log: Observer,
     ) -> None:
-        self._env = env
-        self._program = program
+        self._wiring = wiring
+        self._clock = wiring.clock
+        self._waits = wiring.waits
         self._compute_cycles = compute_cycles
         self._dma = dma
         self._glb = glb
         self._taps = taps
-        self._controller = controller
-        self._waits = waits
-        self._log = log
         self._started: tuple[int, int] | None = None
         self._tiles_started = 0
-        self.steps: Channel[Step] = Channel(env)
+        self.steps: Channel[Step] = Channel(wiring.clock)
         self.runs: list[StepRun] = []
-        self._process = env.process(self._run())
+        self._process = wiring.clock.process(self._run())
 
     def abort(self) -> None:
         """Stop in this cycle; what was started is paid for."""
@@ -72,26 +65,24 @@ class PeArray:
                 step = yield from self.steps.receive(self._waits, "pe_array", "a layer to run")
                 yield from self._run_step(step)
                 self._close()
-                self._controller.send(LayerDone(step.index))
+                self._wiring.reports.send(LayerDone(step.index))
         except simpy.Interrupt:
             self._waits.reasons.pop("pe_array", None)
             if self._started is not None:
-                self._log.record(
-                    self._env.cycle, "pe_array", "abort", self._program.steps[self._started[0]].layer.name
-                )
+                self._wiring.log("pe_array", "abort", self._wiring.program.steps[self._started[0]].layer.name)
                 self._close()
 
     def _close(self) -> None:
         assert self._started is not None
         index, start_cycle = self._started
-        self.runs.append(StepRun(index, self._tiles_started, start_cycle, self._env.cycle))
+        self.runs.append(StepRun(index, self._tiles_started, start_cycle, self._clock.cycle))
         self._started = None
 
     def _run_step(self, step: Step) -> Wait:
         name, plan = step.layer.name, step.plan
-        self._started, self._tiles_started = (step.index, self._env.cycle), 0
-        self._log.record(self._env.cycle, "pe_array", "dispatch", name)
-        yield self._env.timeout(self._program.arch.controller.dispatch_cycles)
+        self._started, self._tiles_started = (step.index, self._clock.cycle), 0
+        self._wiring.log("pe_array", "dispatch", name)
+        yield self._clock.timeout(self._wiring.program.arch.controller.dispatch_cycles)
         compute_cycles = self._compute_cycles(step.index)
         streamed_bytes = plan.stream_read_bytes + plan.stream_write_bytes
         for tile in range(plan.tiles):
@@ -105,7 +96,7 @@ class PeArray:
                 )
                 yield from half
             self._tiles_started = tile + 1
-            self._log.record(self._env.cycle, "pe_array", "tile", f"{name}/{tile}")
+            self._wiring.log("pe_array", "tile", f"{name}/{tile}")
             yield from self._phase(int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
             yield from self._phase(int(compute_cycles[tile]), int(streamed_bytes[tile]))
             yield from self._phase(int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
@@ -115,7 +106,7 @@ class PeArray:
         """The array's own cycles beside a port transfer."""
         transfer = self._glb.transfer(Client.ARRAY, transfer_bytes) if transfer_bytes else None
         if cycles:
-            yield self._env.timeout(cycles)
+            yield self._clock.timeout(cycles)
         if transfer is not None and not transfer.processed:
             yield from self._waits.on("pe_array", "the port of the global buffer", transfer)
 
@@ -124,7 +115,7 @@ class PeArray:
         self._dma.halves.release()
         if step.branch is not None:
             for tap in self._taps:
-                tap.absorb(self._env.cycle, int(step.tap_values[tile]))
+                tap.absorb(self._clock.cycle, int(step.tap_values[tile]))
         if step.plan.store_bytes[tile]:
             address = step.store_address + int(step.plan.store_offset_bytes[tile])
             self._dma.store(StoreTile(step.index, address, int(step.plan.store_bytes[tile])))

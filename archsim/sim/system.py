@@ -9,7 +9,7 @@ from archsim.errors import Deadlock
 from archsim.mapping.base import Int64Array
 from archsim.schedule.program import Program
 from archsim.sim.branch_unit import BranchRun, BranchUnit
-from archsim.sim.channel import WaitList
+from archsim.sim.channel import Channel, WaitList
 from archsim.sim.clock import Clock
 from archsim.sim.controller import Controller, Units
 from archsim.sim.dbp_unit import DbpUnit
@@ -19,6 +19,7 @@ from archsim.sim.dram import Dram
 from archsim.sim.global_buffer import GlobalBuffer
 from archsim.sim.observe import Observer, Silent
 from archsim.sim.pe_array import PeArray, StepRun
+from archsim.sim.wiring import Wiring
 from archsim.timing.dram import DramCommands
 
 
@@ -50,34 +51,32 @@ class System:
         compute_cycles: Callable[[int], Int64Array],
         observer: Observer | None = None,
     ) -> None:
-        arch, log = program.arch, observer or Silent()
-        self.env = env = Clock()
-        self.waits = waits = WaitList()
+        self.clock = clock = Clock()
+        self.waits = WaitList()
+        wiring = Wiring(clock, program, Channel(clock), self.waits, observer or Silent())
         sealed = SealedDecisions(path)
-        self._dram = Dram(env, program.dram, program.dram_cycles_per_core_cycle)
-        glb = GlobalBuffer(env, arch.global_buffer)
-        self._dma = Dma(env, program, self._dram, glb, waits, log)
-        self.controller = Controller(env, program, waits, log)
-        reports = self.controller.reports
-        dbp_unit = DbpUnit(env, arch.dbp_unit, sealed, reports, waits, log)
-        self._branch_unit = BranchUnit(env, arch.branch_unit, sealed, self._dma, reports, waits, log)
-        taps = (dbp_unit.tap, self._branch_unit.tap)
-        self._array = PeArray(env, program, compute_cycles, self._dma, glb, taps, reports, waits, log)
+        self._dram = Dram(clock, program.dram, program.dram_cycles_per_core_cycle)
+        glb = GlobalBuffer(clock, program.arch.global_buffer)
+        self._dma = Dma(wiring, self._dram, glb)
+        self._controller = Controller(wiring)
+        dbp_unit = DbpUnit(wiring, sealed)
+        self._branch_unit = BranchUnit(wiring, sealed, self._dma)
+        self._array = PeArray(wiring, compute_cycles, self._dma, glb, (dbp_unit.tap, self._branch_unit.tap))
         self._units = Units(self._array, dbp_unit, self._branch_unit, self._dma)
 
     def run(self) -> Outcome:
         """Simulate to the end of the image. Raises Deadlock when work is left and nothing can happen."""
-        image = self.env.process(self.controller.run(self._units))
+        image = self.clock.process(self._controller.run(self._units))
         while not image.processed:
-            if self.env.peek() == float("inf"):
-                raise Deadlock(self.env.cycle, dict(self.waits.reasons))
-            self.env.step()
+            if self.clock.peek() == float("inf"):
+                raise Deadlock(self.clock.cycle, dict(self.waits.reasons))
+            self.clock.step()
         return Outcome(
-            cycles=self.env.cycle,
+            cycles=self.clock.cycle,
             array=tuple(self._array.runs),
             branches=tuple(self._branch_unit.runs),
-            decisions=dict(self.controller.decisions),
-            left_at=self.controller.left_at,
+            decisions=dict(self._controller.decisions),
+            left_at=self._controller.left_at,
             moved_bytes={stream: dict(flow.moved) for stream, flow in self._dma.streams.items()},
             commands=self._dram.commands(),
         )

@@ -132,11 +132,19 @@ def _branch_layer(program: Program, index: int, start_cycle: int, end_cycle: int
 
 
 def _count_dram(program: Program, outcome: Outcome, counters: Counters) -> None:
-    """Bursts by owner; commands that cannot be told apart are shared among owners in proportion to their bursts."""
+    """Bursts by owner; commands that cannot be told apart are shared among owners in proportion to their bursts.
+
+    What was fetched for a layer that never started belongs to the exit that made it useless.
+    """
     burst_bytes = program.dram.burst_bytes
+    started = {program.steps[run.step].layer.name for run in outcome.array}
     bursts: dict[str, int] = {}
     for stream, by_owner in outcome.moved_bytes.items():
-        for owner, moved_bytes in by_owner.items():
+        for fetched_for, moved_bytes in by_owner.items():
+            owner = fetched_for
+            if stream is StreamId.LOAD and fetched_for not in started:
+                assert outcome.left_at is not None
+                owner = _branch_name(program.steps[outcome.left_at])
             count = moved_bytes // burst_bytes
             bursts[owner] = bursts.get(owner, 0) + count
             counters.add("dram", "write_burst" if stream is StreamId.STORE else "read_burst", owner, count)

@@ -1,0 +1,24 @@
+"""Training of early-exit networks with torch, and their export to int8 workloads (extra ``train``).
+
+Specs can be read without torch; ``train`` and ``TrainResult`` are imported when they are first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archsim.training.spec import TrainSpec, load_train_spec
+
+if TYPE_CHECKING:
+    from archsim.training.run import TrainResult, train
+
+__all__ = ["TrainResult", "TrainSpec", "load_train_spec", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """``train`` and ``TrainResult``."""
+    if name in ("TrainResult", "train"):
+        from archsim.training import run
+
+        return getattr(run, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,11 +14,12 @@ def augment(
     Source: the CIFAR augmentation of He et al., CVPR 2016, section 4.2.
     """
     count, height, width, _ = images.shape
-    top = rng.integers(0, 2 * padding_px + 1, count)
-    left = rng.integers(0, 2 * padding_px + 1, count)
+    top = rng.integers(0, 2 * padding_px + 1, (count,))
+    left = rng.integers(0, 2 * padding_px + 1, (count,))
     mirrored = rng.integers(0, 2, count).astype(bool) if flip else np.zeros(count, dtype=bool)
     pad = ((0, 0), (padding_px, padding_px), (padding_px, padding_px), (0, 0))
     padded = np.pad(images, pad)
     rows = top[:, None] + np.arange(height)
     columns = np.where(mirrored[:, None], np.arange(width)[::-1], np.arange(width)) + left[:, None]
-    return padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    crops: NDArray[np.uint8] = padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return crops

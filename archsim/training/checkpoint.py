@@ -14,7 +14,7 @@ import torch
 
 from archsim.datasets.image_set import invalid
 from archsim.training.network import ExitNetwork
-from archsim.training.spec import TrainSpec
+from archsim.training.spec import TrainSpec, network_of
 
 _TRAINED_BY = {"seed", "dataset", "data", "input", "layers", "branches", "recipe", "heads", "bf16"}
 """The keys that shape the weights; others may change between a run and its resumption."""
@@ -36,16 +36,16 @@ class TrainState:
     def enter_heads(self) -> None:
         """Freezes the trunk and starts the second phase."""
         self.phase, self.epochs_done = "heads", 0
-        self.model.trunk.requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.model.branches.parameters(), lr=self.spec.heads.peak_lr)
+        self.model.trunk_blocks.requires_grad_(False)
+        self.optimiser = torch.optim.Adam(self.model.branch_blocks.parameters(), lr=self.spec.heads.peak_lr)
 
 
 def new_state(spec: TrainSpec, device: torch.device) -> TrainState:
     """Untrained weights, drawn on the CPU from ``spec.seed`` so that every device starts alike."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        model = ExitNetwork(spec.input, spec.layers, spec.branches)
-    model = model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = ExitNetwork(network_of(spec))
+    model = model.to(device).to(memory_format=torch.channels_last)
     return TrainState(spec, device, model, _sgd(spec, model))
 
 
@@ -53,7 +53,10 @@ def _sgd(spec: TrainSpec, model: ExitNetwork) -> torch.optim.SGD:
     """Weight decay on weights only: it does not regularise biases and norms but shrinks them."""
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": spec.recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": spec.recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     return torch.optim.SGD(groups, lr=spec.recipe.peak_lr, momentum=spec.recipe.momentum, nesterov=True)
 
 
@@ -83,13 +86,23 @@ def load_checkpoint(spec: TrainSpec, device: torch.device, path: Path) -> TrainS
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         if content["spec_hash"] != spec_hash(spec):
-            raise invalid(path, "found a checkpoint of another training spec", "remove it or train without --resume")
+            raise invalid(
+                path, "found a checkpoint of another training spec", "remove it or train without --resume"
+            )
         state = new_state(spec, device)
         if content["phase"] == "heads":
             state.enter_heads()
         state.model.load_state_dict(content["model"])
         state.optimiser.load_state_dict(content["optimiser"])
-    except (RuntimeError, KeyError, TypeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OSError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
         message = f"found no usable checkpoint ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         raise invalid(path, message, "remove it and train from the start") from None
     state.epochs_done, state.log = content["epochs_done"], json.loads(content["log"])

@@ -3,78 +3,95 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from archsim.datasets import ImageBatch, load_images
+from archsim.datasets import ImageBatch, available_splits, load_images
 from archsim.datasets.image_set import invalid
 from archsim.training.spec import TrainSpec
 
 _SPLIT_STREAM = 1
 """Distinguishes the random stream of the split from those of the epochs."""
+_HELD_OUT = "held_out"
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Images and labels that train, and those that calibrate and choose thresholds."""
+    """Images and labels that train; those that calibrate and choose thresholds; those that measure."""
 
     train: ImageBatch
     held_out: ImageBatch
+    test: ImageBatch | None = None
 
 
-def load_training_data(spec: TrainSpec, source: Path) -> TrainingData:
-    """Reads ``source`` and sets ``spec.data.held_out`` images aside: its own split, or a seeded shuffle.
+def load_training_data(spec: TrainSpec, folders: Sequence[Path]) -> TrainingData:
+    """Reads the data of ``spec``, looked for in ``folders`` and then in ``$ARCHSIM_DATA``.
 
-    Raises InvalidInput where images do not have the shape of ``spec.input`` or are too few.
+    ``spec.data.held_out`` images are set aside: the source's own ``held_out`` split, or by a seeded shuffle.
+    Raises InvalidInput where files are missing, or images do not have the shape of ``spec.input`` or are too few.
     """
-    train = checked(spec, source, load_images(source, split="train"))
-    own_split = load_images(source, split="held_out") if source.suffix == ".npz" else None
-    if own_split is not None and own_split.source_split == "held_out":
-        return TrainingData(train, checked(spec, source, own_split))
+    sources = [find_source(name, folders) for name in spec.data.train]
+    test_source = find_source(spec.data.test, folders) if spec.data.test else None
+    train = _join([_read(spec, source, "train") for source in sources])
+    test = _read(spec, test_source, "test") if test_source else None
+    if all(_HELD_OUT in available_splits(source) for source in sources):
+        held_out = _join([_read(spec, source, _HELD_OUT) for source in sources])
+        return TrainingData(train, held_out, test)
     if spec.data.held_out >= len(train):
-        raise invalid(source, f"found {len(train)} images, expected more than {spec.data.held_out}", key="held_out")
+        message = f"found {len(train)} images, expected more than the {spec.data.held_out} to hold out"
+        raise invalid(sources[0], message, key="data.held_out")
     order = np.random.default_rng([spec.seed, _SPLIT_STREAM]).permutation(len(train))
-    held_out, rest = np.sort(order[: spec.data.held_out]), np.sort(order[spec.data.held_out :])
-    parts = (ImageBatch(train.images[rows], train.labels[rows]) for rows in (rest, held_out))
-    return TrainingData(*parts)
+    held_out_rows, train_rows = np.sort(order[: spec.data.held_out]), np.sort(order[spec.data.held_out :])
+    return TrainingData(_rows(train, train_rows), _rows(train, held_out_rows), test)
 
 
-def checked(spec: TrainSpec, source: Path, batch: ImageBatch) -> ImageBatch:
-    """``batch`` if its images have the shape and its labels the range of the spec, else InvalidInput."""
+def find_source(name: str, folders: Sequence[Path]) -> Path:
+    """``name`` in the first of ``folders``, then ``$ARCHSIM_DATA``, that holds it; a file among them is taken itself.
+
+    Raises InvalidInput naming every place searched.
+    """
+    environment = os.environ.get("ARCHSIM_DATA")
+    places = [*folders, *([Path(environment)] if environment else [])]
+    for place in places:
+        found = place if place.is_file() else place / name
+        if found.exists():
+            return found
+    hint = "give the folder that holds it with --data or in ARCHSIM_DATA"
+    raise invalid(name, f"found in none of {', '.join(map(str, places)) or 'no folder'}", hint, "data")
+
+
+def normalised(spec: TrainSpec, images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Images as float32 (N, C, H, W), channels last in memory: (pixel / 255 - mean) / std per channel."""
+    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
+    mean = torch.tensor(spec.data.mean, device=device)[:, None, None]
+    std = torch.tensor(spec.data.std, device=device)[:, None, None]
+    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def _read(spec: TrainSpec, source: Path, split: str) -> ImageBatch:
+    batch = load_images(source, split=split)
     expected = (spec.input.height, spec.input.width, spec.input.channels)
     if batch.images.shape[1:] != expected:
         raise invalid(source, f"found images of {batch.images.shape[1:]}, expected {expected}", key="input")
-    if len(batch) and batch.labels.max() >= spec.dataset.classes:
+    if batch.labels.max() >= spec.dataset.classes:
         message = f"found label {batch.labels.max()}, expected labels below {spec.dataset.classes}"
         raise invalid(source, message, key="dataset.classes")
     return batch
 
 
-def find_source(name: str, folders: list[Path | None]) -> Path:
-    """The first of ``folders``, then ``$ARCHSIM_DATA``, that holds ``name``; a folder that is a file is taken itself.
-
-    Raises InvalidInput naming every place searched.
-    """
-    environment = os.environ.get("ARCHSIM_DATA")
-    places = [*folders, Path(environment) if environment else None]
-    searched = [place for place in places if place is not None]
-    for place in searched:
-        found = place if place.is_file() else place / name
-        if found.exists():
-            return found
-    hint = "give the folder that holds it with --data or in ARCHSIM_DATA"
-    raise invalid(name, f"found in none of {', '.join(map(str, searched)) or 'no folder'}", hint, "data")
+def _join(batches: list[ImageBatch]) -> ImageBatch:
+    if len(batches) == 1:
+        return batches[0]
+    images: list[NDArray[Any]] = [batch.images for batch in batches]
+    return ImageBatch(np.concatenate(images), np.concatenate([batch.labels for batch in batches]))
 
 
-def normalised(spec: TrainSpec, batch: ImageBatch | np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
-               device: torch.device) -> Tensor:
-    """Images as float32 (N, C, H, W), channels last in memory: (pixel / 255 - mean) / std per channel."""
-    images = batch.images if isinstance(batch, ImageBatch) else batch
-    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float() / 255
-    mean = torch.tensor(spec.data.mean, device=device)[:, None, None]
-    std = torch.tensor(spec.data.std, device=device)[:, None, None]
-    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+def _rows(batch: ImageBatch, rows: NDArray[np.int64]) -> ImageBatch:
+    return ImageBatch(batch.images[rows], batch.labels[rows])

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from archsim.datasets import ImageBatch
+from archsim.network.graph import FINAL
 from archsim.training.augment import augment
 from archsim.training.checkpoint import TrainState
 from archsim.training.data import TrainingData, normalised
-from archsim.training.network import FINAL, ExitNetwork
+from archsim.training.network import ExitNetwork, Tensors
 from archsim.training.spec import TrainSpec
 
 Record = dict[str, Any]
@@ -44,7 +45,7 @@ def run_phase(state: TrainState, data: TrainingData, save: Callable[[], None], p
 def evaluate(model: ExitNetwork, spec: TrainSpec, data: ImageBatch, device: torch.device) -> dict[str, float]:
     """Fraction of ``data`` that every classifier gets right, in float32."""
     model.eval()
-    right = dict.fromkeys([FINAL, *model.taps], 0)
+    right = dict.fromkeys(model.network.exit_names, 0)
     for start in range(0, len(data), _EVALUATION_BATCH_IMAGES):
         chunk = slice(start, start + _EVALUATION_BATCH_IMAGES)
         with torch.no_grad():
@@ -95,24 +96,23 @@ def _train_step(state: TrainState, images: Tensor, labels: Tensor) -> float:
     model, joint = state.model, state.phase == "joint"
     model.train()
     if not joint:
-        model.trunk.eval()
+        model.trunk_blocks.eval()
     with torch.autocast(images.device.type, torch.bfloat16, enabled=state.spec.bf16):
-        logits = _joint_logits(model, images) if joint else _branch_logits(model, images)
+        logits = model(images) if joint else _branch_logits(model, images)
     losses = {name: F.cross_entropy(values.float(), labels) for name, values in logits.items()}
     weight = state.spec.recipe.branch_loss_weight if joint else 1.0
-    loss = sum((values * (1.0 if name == FINAL else weight) for name, values in losses.items()), torch.zeros(()))
+    loss = sum(
+        (values * (1.0 if name == FINAL else weight) for name, values in losses.items()),
+        torch.zeros((), device=images.device),
+    )
     state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     state.optimiser.step()
     return float(loss.detach())
 
 
-def _joint_logits(model: ExitNetwork, images: Tensor) -> dict[str, Tensor]:
-    logits: dict[str, Tensor] = model(images)
-    return logits
-
-
-def _branch_logits(model: ExitNetwork, images: Tensor) -> dict[str, Tensor]:
+def _branch_logits(model: ExitNetwork, images: Tensor) -> Tensors:
+    """Without the trunk's gradients, which the second phase does not need."""
     with torch.no_grad():
-        tensors = model.trunk.run({"image": images})
-    return {name: model.branch_logits(name, tensors) for name in model.taps}
+        tensors = model.trunk_tensors(images)
+    return model.branch_logits(tensors)

@@ -4,16 +4,78 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from archsim.exits.thresholds import choose_policy
+from archsim.network.weights import save_weights
+from archsim.training.calibrate import activation_samples
 from archsim.training.checkpoint import TrainState, load_checkpoint, new_state, save_checkpoint
-from archsim.training.data import TrainingData, find_source, load_training_data
-from archsim.training.loop import Progress, run_phase
-from archsim.training.spec import TrainSpec
+from archsim.training.data import TrainingData, load_training_data
+from archsim.training.export import chosen_branches, weights_of, without_branches, write_workload
+from archsim.training.fold import fold
+from archsim.training.integer import Arrays, integer_network
+from archsim.training.loop import Progress, evaluate, run_phase
+from archsim.training.measure import exit_table, summary
+from archsim.training.spec import TrainSpec, network_of
+
+_CALIBRATION_STREAM = 4
+"""Distinguishes the random stream that picks calibration images from those of split and epochs."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run has written, and the last records of its log: the int8 network on held-out and on test images."""
+
+    workload: Path
+    weights: Path
+    log: Path
+    held_out: dict[str, Any]
+    test: dict[str, Any] | None
+
+
+def train(
+    spec: TrainSpec,
+    data: Sequence[Path],
+    out_dir: Path,
+    resume: bool = False,
+    progress: Progress = lambda _: None,
+) -> TrainResult:
+    """Trains, quantises, chooses thresholds and writes ``<name>.yaml``, ``.npz`` and ``.log.jsonl`` to ``out_dir``.
+
+    data: folders (or the file itself) searched for the images, before ``$ARCHSIM_DATA``. resume: go on from the
+    checkpoint in ``out_dir`` if there is one; the result is the same as of an uninterrupted run.
+    progress: called with every record of the log. Test images are looked at once, after everything is chosen.
+    Raises InvalidInput on missing or unfit data and on a checkpoint of another spec; MissingExtra("data").
+    """
+    images = load_training_data(spec, data)
+    state = fit(spec, images, out_dir, resume, progress)
+    arrays = quantised(state, images)
+    network = network_of(spec)
+    table = exit_table(network, weights_of(arrays), images.held_out)
+    policy = choose_policy(table, spec.thresholds.accuracy_margin_se, spec.thresholds.dbp)
+    branches = chosen_branches(spec, table.names, policy)
+    kept = network_of(spec.model_copy(update={"branches": branches}))
+    workload, weights = out_dir / f"{spec.name}.yaml", out_dir / f"{spec.name}.npz"
+    write_workload(workload, spec, branches)
+    save_weights(weights, weights_of(without_branches(arrays, kept)))
+    held_out = {"phase": "int8", "data": "held_out", **summary(table, policy)}
+    records = [held_out]
+    if images.test is not None:
+        float_accuracy = evaluate(state.model, spec, images.test, state.device)
+        test_table = exit_table(network, weights_of(arrays), images.test)
+        summarised = summary(test_table, policy)
+        records.append({"phase": "int8", "data": "test", "float_accuracy": float_accuracy, **summarised})
+    for record in records:
+        progress(record)
+    log = out_dir / f"{spec.name}.log.jsonl"
+    write_log(log, [*state.log, *records])
+    return TrainResult(workload, weights, log, held_out, records[1] if images.test is not None else None)
 
 
 def fit(spec: TrainSpec, data: TrainingData, out_dir: Path, resume: bool, progress: Progress) -> TrainState:
@@ -21,7 +83,11 @@ def fit(spec: TrainSpec, data: TrainingData, out_dir: Path, resume: bool, progre
     out_dir.mkdir(parents=True, exist_ok=True)
     checkpoint = out_dir / f"{spec.name}.checkpoint.pt"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    state = load_checkpoint(spec, device, checkpoint) if resume and checkpoint.exists() else new_state(spec, device)
+    state = (
+        load_checkpoint(spec, device, checkpoint)
+        if resume and checkpoint.exists()
+        else new_state(spec, device)
+    )
 
     def save() -> None:
         save_checkpoint(state, checkpoint)
@@ -32,6 +98,15 @@ def fit(spec: TrainSpec, data: TrainingData, out_dir: Path, resume: bool, progre
         state.enter_heads()
     run_phase(state, data, save, progress)
     return state
+
+
+def quantised(state: TrainState, data: TrainingData) -> Arrays:
+    """The integer arrays of trunk and all branches, calibrated on held-out training images."""
+    rng = np.random.default_rng([state.spec.seed, _CALIBRATION_STREAM])
+    count = min(state.spec.quantise.calibration_images, len(data.held_out))
+    rows = np.sort(rng.permutation(len(data.held_out))[:count])
+    samples = activation_samples(state.model, state.spec, data.held_out.images[rows], state.device)
+    return integer_network(state.spec, state.model.network, fold(state.model), samples)
 
 
 def write_log(path: Path, log: list[dict[str, Any]]) -> None:

@@ -8,7 +8,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from archsim.config.base import ConfigModel
+from archsim.config.validation import validate
 from archsim.config.workload import BranchSpec, DatasetSpec, InputSpec, LayerSpec, Name
+from archsim.config.yaml_io import read_document
+from archsim.errors import InvalidInput, Problem
+from archsim.network.build import build_network
+from archsim.network.graph import Network
 
 Count = Annotated[int, Field(ge=1, le=1 << 20)]
 Rate = Annotated[float, Field(gt=0, le=100)]
@@ -18,12 +23,12 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class DataSpec(ConfigModel):
     """Which images train, which calibrate and choose thresholds, which measure."""
 
-    train: str
-    """File or folder of the training images, found under ``--data`` or ``$ARCHSIM_DATA`` or beside the spec."""
+    train: Annotated[list[str], Field(min_length=1)]
+    """Files or folders of the training images, looked for in ``--data``, beside the spec and in ``$ARCHSIM_DATA``."""
     test: str | None = None
     """The images that are looked at once, after export; nothing is chosen on them."""
     images: str | None = None
-    """Copied into the workload: the sample images that ship with it."""
+    """Written into the workload: the sample images that ship with it."""
     held_out: Count
     """Training images set aside by a seeded shuffle, unless the source has a ``held_out`` split of its own."""
     mean: list[float]
@@ -62,7 +67,6 @@ class QuantiseSpec(ConfigModel):
 class ThresholdSpec(ConfigModel):
     """How the branches to keep and their integer thresholds are chosen on the held-out images."""
 
-    keep_at_least: Annotated[int, Field(ge=0, le=1000)] = 0
     accuracy_margin_se: Annotated[float, Field(ge=-10, le=10)] = 0.0
     """Held-out accuracy must be at least the full network's plus this many standard errors of the difference."""
     dbp: bool = True
@@ -79,7 +83,7 @@ class TrainSpec(ConfigModel):
     data: DataSpec
     input: InputSpec
     layers: Annotated[list[LayerSpec], Field(min_length=1, max_length=10_000)]
-    branches: Annotated[list[BranchSpec], Field(max_length=1000)] = []
+    branches: Annotated[list[BranchSpec], Field(max_length=1000, default_factory=list)]
     recipe: RecipeSpec
     heads: HeadRecipeSpec
     quantise: QuantiseSpec = QuantiseSpec()
@@ -89,5 +93,31 @@ class TrainSpec(ConfigModel):
 
 
 def load_train_spec(path: Path) -> TrainSpec:
-    import yaml
-    return TrainSpec.model_validate(yaml.safe_load(path.read_text()))
+    """The checked spec of a file.
+
+    Raises InvalidInput with every problem of the file and of the network it describes, at file:line:col.
+    """
+    document = read_document(path)
+    spec = validate(TrainSpec, document)
+    problems = [
+        document.problem(f"data.{key}", f"found {len(values)} values, expected one per channel")
+        for key, values in (("mean", spec.data.mean), ("std", spec.data.std))
+        if len(values) != spec.input.channels
+    ]
+    network, found = _build(spec)
+    problems += [document.problem(key, message, hint) for key, message, hint in found]
+    if problems or network is None:
+        raise InvalidInput(problems)
+    return spec
+
+
+def network_of(spec: TrainSpec) -> Network:
+    """The graph of trunk and branches. Raises InvalidInput where layers do not fit together."""
+    network, found = _build(spec)
+    if network is None:
+        raise InvalidInput(Problem(spec.name, key, message, hint) for key, message, hint in found)
+    return network
+
+
+def _build(spec: TrainSpec) -> tuple[Network | None, list[tuple[str, str, str]]]:
+    return build_network(spec.name, spec.input, spec.dataset.classes, spec.layers, spec.branches)

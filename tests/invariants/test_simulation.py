@@ -134,7 +134,7 @@ def test_a_deadlock_names_who_waits_for_whom(monkeypatch) -> None:
     """A DMA that never says that a tile is there."""
 
     def lazy_load(self):
-        yield self._env.timeout(5)
+        yield self._wiring.clock.timeout(5)
 
     monkeypatch.setattr(Dma, "_load", lazy_load)
     machine = Machine()
@@ -152,20 +152,20 @@ def test_a_message_is_received_in_the_cycle_it_was_sent() -> None:
     system = System(
         machine.program, ImagePath((False, False), None), lambda step: machine.work_of(step).compute_cycles
     )
-    channel: Channel[int] = Channel(system.env)
+    channel: Channel[int] = Channel(system.clock)
     received = []
 
     def reader():
         received.append((yield from channel.receive(system.waits, "reader", "a number")))
-        received.append(system.env.now)
+        received.append(system.clock.now)
 
     def writer():
-        yield system.env.timeout(7)
+        yield system.clock.timeout(7)
         channel.send(42)
 
-    system.env.process(reader())
-    system.env.process(writer())
-    system.env.run(until=8)
+    system.clock.process(reader())
+    system.clock.process(writer())
+    system.clock.run(until=8)
     assert received == [42, 7]
 
 

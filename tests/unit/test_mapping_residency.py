@@ -153,13 +153,13 @@ def test_what_one_layer_stores_the_next_one_loads() -> None:
 
 
 def test_a_summand_is_kept_over_its_block_or_loaded_again() -> None:
-    """7 KiB: beside the 4 KiB block input there is no room for partial sums and a streaming window."""
+    """5 KiB: beside the 4 KiB block input there is no room for partial sums and a streaming window."""
     net = residual()
-    roomy, tight = place(net, arch(108)), place(net, arch(8 + 7))
+    roomy, tight = place(net, arch(108)), place(net, arch(8 + 5))
     assert roomy["a2"].summand_on_chip
     assert roomy["a2"].summand_values == 16 * 16 * 16
     assert not tight["a2"].summand_on_chip
-    plan = RowStationary().plan(net.by_name["a2"], arch(15), tight["a2"])
+    plan = RowStationary().plan(net.by_name["a2"], arch(13), tight["a2"])
     assert plan.summand_load_bytes.sum() == 16 * 16 * 16
 
 

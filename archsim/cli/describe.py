@@ -1,0 +1,67 @@
+"""``archsim describe``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archsim.cli.options import json_option
+from archsim.cli.output import print_json, print_table, print_title
+
+if TYPE_CHECKING:
+    from archsim.cli.descriptions import Description
+
+
+@click.command()
+@click.argument("name", metavar="NAME|COMPONENT")
+@json_option
+def describe(name: str, as_json: bool) -> None:
+    """One built-in, one file or one hardware component in detail.
+
+    \b
+    Example:
+      archsim describe pe_array
+
+    NAME is a workload (its layers and branches), an architecture (all parameters with units), a DRAM preset or an
+    energy table: a built-in name or the path of a file. COMPONENT is one of dram, global_buffer, noc, pe_array,
+    branch_unit, dbp_unit, controller and leakage: its parameters and the actions counted of it.
+    """
+    from archsim.cli.descriptions import describe_name
+
+    description = describe_name(name)
+    if as_json:
+        print_json(
+            {"name": name, "kind": description.kind, "description": description.text, **description.tables}
+        )
+    else:
+        _print(name, description)
+
+
+def _print(name: str, description: Description) -> None:
+    print_title(f"{name} ({description.kind})")
+    if description.text:
+        click.echo(description.text)
+    for title, rows in description.tables.items():
+        click.echo()
+        print_title(title)
+        if rows:
+            header = list(rows[0])
+            print_table(header, [[_cell(row[key]) for key in header] for row in rows], left=_words(rows))
+        else:
+            click.echo("(none)")
+
+
+def _words(rows: list[dict[str, Any]]) -> set[int]:
+    """Columns that hold text."""
+    return {
+        column
+        for column, key in enumerate(rows[0])
+        if any(isinstance(row[key], str) and row[key] for row in rows)
+    }
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

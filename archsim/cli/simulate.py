@@ -1,0 +1,169 @@
+"""``archsim simulate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from archsim.cli.options import data_option, images_option, json_option, set_option
+from archsim.cli.output import (
+    note_files,
+    note_shortfall,
+    percent,
+    print_exits,
+    print_json,
+    print_table,
+    print_title,
+)
+from archsim.cli.progress import Progress
+from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
+
+if TYPE_CHECKING:
+    from archsim.results.run_result import RunResult
+
+
+@click.command()
+@click.argument("workload")
+@click.option(
+    "--arch", default=DEFAULT_ARCH, show_default=True, metavar="A", help="Accelerator: path or name."
+)
+@click.option(
+    "--energy-table", metavar="T", help="Energy table: path or name (default: the one the arch names)."
+)
+@images_option
+@data_option
+@set_option
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=ENGINES[0],
+    show_default=True,
+    help="How time is advanced.",
+)
+@click.option(
+    "--arrivals",
+    metavar="RATE_HZ|back-to-back",
+    help="Queue the images before the accelerator: Poisson arrivals of a rate, or the next image the moment the "
+    "accelerator is free (default: each image alone). Latency then includes waiting, energy the idle leakage.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    default=DEFAULT_SEED,
+    show_default=True,
+    help="Seed of arrivals.",
+)
+@click.option("--out", metavar="DIR", help="Write result.json, images.csv and layers.csv into this folder.")
+@json_option
+def simulate(
+    workload: str,
+    arch: str,
+    energy_table: str | None,
+    images: int | None,
+    data: str | None,
+    overrides: tuple[str, ...],
+    engine: str,
+    arrivals: str | None,
+    seed: int,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Cycles, energy and accuracy of a network on an accelerator.
+
+    \b
+    Example:
+      archsim simulate digits --images 64
+
+    WORKLOAD is a path or a built-in name. Without --data it runs on its functional trace if it has one, else on
+    the sample images that ship with it.
+    """
+    from archsim import api
+
+    with Progress("simulating", "images") as progress:
+        result = api.simulate(
+            workload,
+            arch=arch,
+            energy_table=energy_table,
+            images=images,
+            data=data,
+            overrides=overrides,
+            engine=engine,
+            arrivals=arrivals,
+            seed=seed,
+            out_dir=Path(out) if out is not None else None,
+            progress=progress.advance,
+        )
+    note_shortfall(images, result.images)
+    note_files(result.files)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        _print_result(result)
+
+
+def _print_result(result: RunResult) -> None:
+    print_title(
+        f"{result.workload} on {result.arch}, {result.images} images, energy table {result.energy_table}"
+    )
+    cycles, latency = result.cycles, result.latency_us
+    print_table(
+        ("", "mean", "p50", "p99", "max"),
+        [
+            ("cycles", f"{cycles.mean:.0f}", f"{cycles.p50}", f"{cycles.p99}", f"{cycles.max}"),
+            (
+                "latency (us)",
+                *(f"{value:.1f}" for value in (latency.mean, latency.p50, latency.p99, latency.max)),
+            ),
+        ],
+    )
+    dram = result.dram_bytes_per_image
+    click.echo(
+        f"accuracy {percent(result.accuracy)}, parameters used {percent(result.params_used_fraction)}, "
+        f"MACs used {percent(result.macs_used_fraction)}\n"
+        f"throughput {result.throughput_ips:.1f} images/s, energy {result.energy_uj_per_image.total:.3f} uJ/image\n"
+        f"DRAM {dram.read:.0f} B read, {dram.write:.0f} B written, {dram.wasted:.0f} B wasted an image\n"
+    )
+    print_exits(result.images, result.exits, result.branches)
+    click.echo()
+    _print_energy(result)
+    _print_layers(result)
+
+
+def _print_energy(result: RunResult) -> None:
+    total = result.energy_uj_per_image.total
+    rows = [
+        (name, f"{energy:.4f}", percent(energy / total if total else 0.0))
+        for name, energy in result.energy_uj_per_image.by_component.items()
+    ]
+    print_table(("component", "uJ/image", "share"), rows)
+    click.echo()
+
+
+def _print_layers(result: RunResult) -> None:
+    header = (
+        "layer",
+        "cycles",
+        "stalled",
+        "MACs",
+        "skipped",
+        "utilisation",
+        "DRAM B",
+        "uJ",
+    )
+    rows = [
+        (
+            layer.name,
+            f"{layer.cycles:.0f}",
+            f"{layer.stall_cycles:.0f}",
+            f"{layer.macs:.0f}",
+            f"{layer.skipped_macs:.0f}",
+            percent(layer.utilisation),
+            f"{layer.dram_read_bytes + layer.dram_write_bytes:.0f}",
+            f"{layer.energy_uj:.4f}",
+        )
+        for layer in result.layers
+    ]
+    print_title("layers, mean over all images")
+    print_table(header, rows)

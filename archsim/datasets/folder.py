@@ -1,0 +1,81 @@
+"""A folder per class of image files, and the official Tiny-ImageNet folder, which is nearly that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice, zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from archsim.datasets.decode import decode_rgb
+from archsim.datasets.image_set import ImageBatch, check_batch, invalid
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp"}
+_ANNOTATIONS = "val_annotations.txt"
+LabelledFiles = list[tuple[Path, int]]
+
+
+def list_folder(source: Path, split: str) -> tuple[LabelledFiles, tuple[str, ...]]:
+    """Image files with their labels, and the class names: the sorted names of the class folders.
+
+    A subfolder called like the split is taken instead of ``source``; the split ``test`` of Tiny-ImageNet is its
+    ``val``. Classes take turns, so that any first part of the list holds all of them.
+    Raises InvalidInput where there is no image.
+    """
+    annotated = source / "val" / _ANNOTATIONS
+    if split == "test" and annotated.is_file():
+        return _annotated(annotated)
+    root = source / split if (source / split).is_dir() else source
+    classes = sorted(path for path in root.iterdir() if path.is_dir())
+    files = [sorted(path for path in folder.rglob("*") if _is_image(path)) for folder in classes]
+    empty = [folder.name for folder, found in zip(classes, files, strict=True) if not found]
+    if empty or not classes:
+        found = f"no image in {', '.join(empty[:5])}" if empty else "no class folders"
+        raise invalid(
+            root, f"found {found}, expected a folder of images ({', '.join(sorted(_SUFFIXES))}) per class"
+        )
+    turns = zip_longest(*([(path, label) for path in paths] for label, paths in enumerate(files)))
+    return [pair for pair in chain.from_iterable(turns) if pair is not None], tuple(c.name for c in classes)
+
+
+def iter_folder(
+    source: Path, files: LabelledFiles, batch_images: int, limit: int | None
+) -> Iterator[ImageBatch]:
+    """Batches of at most ``batch_images`` images uint8 (N, H, W, 3), ``limit`` in all.
+
+    Raises InvalidInput where a file is no image or the sizes differ.
+    """
+    pairs = iter(files[:limit])
+    shape: tuple[int, ...] | None = None
+    while chunk := list(islice(pairs, batch_images)):
+        images = []
+        for path, _ in chunk:
+            try:
+                encoded = path.read_bytes()
+            except OSError as error:
+                raise invalid(path, f"found an unreadable file ({error.strerror})") from None
+            image = decode_rgb(encoded, path)
+            shape = shape or image.shape
+            if image.shape != shape:
+                message = f"found {image.shape[:2]} px, expected {shape[:2]} px as the images before"
+                raise invalid(path, message, "all images of a set must have one size")
+            images.append(image)
+        yield check_batch(source, np.stack(images), np.array([label for _, label in chunk], dtype=np.int64))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in _SUFFIXES and path.is_file()
+
+
+def _annotated(annotations: Path) -> tuple[LabelledFiles, tuple[str, ...]]:
+    """``val_annotations.txt``: file name, wnid, box, separated by tabs. Labels index the sorted wnids."""
+    rows = [line.split("\t") for line in annotations.read_text(errors="replace").splitlines() if line.strip()]
+    bad = next((number for number, row in enumerate(rows, 1) if len(row) < 2), None)
+    if bad is not None or not rows:
+        raise invalid(
+            f"{annotations}:{bad or 1}", "found no file name and class, expected them separated by a tab"
+        )
+    names = tuple(sorted({row[1] for row in rows}))
+    labels = {name: label for label, name in enumerate(names)}
+    return [(annotations.parent / "images" / Path(row[0]).name, labels[row[1]]) for row in rows], names

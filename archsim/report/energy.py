@@ -1,0 +1,125 @@
+"""``--kind energy``: where the energy of an image goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from archsim.report import style
+from archsim.report.captions import labels, merged_order, title
+from archsim.results.run_result import RunResult
+
+ENERGY_AXIS = "energy (µJ per image)"
+_LEGEND_INCHES = 2.0
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+_BRANCH_HATCH = "////"
+_SHARE_TOLD = 0.06
+"""Parts of a bar at least so long, as a fraction of the axis, have their share written inside."""
+
+
+def draw_energy(results: Sequence[RunResult], figure: Figure) -> None:
+    """Two panels: by component above, by layer below."""
+    names = labels(results)
+    bars = len(_layer_names(results)) * (1 + len(results))
+    width_inches = max(style.WIDTH_INCHES, _LEGEND_INCHES + 0.08 * bars)
+    row_inches = max(0.5, 1.2 * max(style.text_inches([name]) for name in names))
+    heights_inches = (
+        max(1.6, 0.2 + row_inches * len(results)),
+        max(2.6, style.text_inches(["branch", *names])),
+    )
+    figure.set_size_inches(width_inches, sum(heights_inches) + 2.0)
+    above, below = figure.subplots(2, 1, height_ratios=heights_inches)
+    plot_energy_by_component(results, above)
+    plot_energy_by_layer(results, below, width_inches - _LEGEND_INCHES)
+    style.headline(figure, title("Energy per image", results))
+
+
+def plot_energy_by_component(results: Sequence[RunResult], axes: Axes) -> None:
+    """One bar a result, its parts the components in uJ per image; the first result is the baseline of the others."""
+    totals_uj = [result.energy_uj_per_image.total for result in results]
+    longest_uj = max(totals_uj) * (1.35 if len(results) > 1 else 1.2)
+    left_uj = np.zeros(len(results))
+    components = merged_order([list(result.energy_uj_per_image.by_component) for result in results])
+    for component in components:
+        energies_uj = np.array(
+            [result.energy_uj_per_image.by_component.get(component, 0.0) for result in results]
+        )
+        colour = style.COMPONENT_COLOURS.get(component, "white")
+        bars = axes.barh(
+            range(len(results)),
+            energies_uj,
+            0.62,
+            left_uj,
+            color=colour,
+            edgecolor="#444444",
+            label=component,
+        )
+        shares = [
+            f"{100 * energy / total:.0f} %" if energy > _SHARE_TOLD * longest_uj else ""
+            for energy, total in zip(energies_uj, totals_uj, strict=True)
+        ]
+        axes.bar_label(bars, shares, label_type="center", color=style.ink_on(colour), fontsize=8)
+        left_uj += energies_uj
+    for row, total_uj in enumerate(totals_uj):
+        axes.annotate(
+            _total(totals_uj, row),
+            (total_uj, row),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            bbox=_PAPER,
+        )
+    axes.set_yticks(range(len(results)), labels(results))
+    axes.set_ylim(len(results) - 0.4, -0.6)
+    axes.set_xlim(0, longest_uj or 1)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(ENERGY_AXIS)
+    axes.set_title("By component")
+    style.legend_right(axes)
+
+
+def plot_energy_by_layer(results: Sequence[RunResult], axes: Axes, width_inches: float = 5.5) -> None:
+    """One group a trunk layer or branch, in the order in which an image meets them; one bar a result.
+
+    Branches are hatched. The colours are none of those that stand for components. width_inches: about how wide the
+    axes are, to tell whether names fit side by side.
+    """
+    names = _layer_names(results)
+    bar_width = 0.8 / len(results)
+    colours = style.depth_colours(len(results))
+    branches = {branch for result in results for branch in result.branches}
+    for index, result in enumerate(results):
+        energies_uj = {layer.name: layer.energy_uj for layer in result.layers}
+        centres = np.arange(len(names)) + (index - (len(results) - 1) / 2) * bar_width
+        axes.bar(
+            centres,
+            [energies_uj.get(name, 0.0) for name in names],
+            bar_width,
+            color=colours[index],
+            edgecolor="white",
+            hatch=[_BRANCH_HATCH if name in branches else "" for name in names],
+        )
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel(ENERGY_AXIS)
+    axes.set_title("By layer, mean over all images (also those that left before it)")
+    style.name_categories(axes, names, width_inches)
+    words = labels(results) if len(results) > 1 else ["trunk layer"]
+    keys = [Patch(facecolor=colour, label=word) for colour, word in zip(colours, words, strict=True)]
+    if branches & set(names):
+        keys.append(Patch(facecolor=colours[0], edgecolor="white", hatch=_BRANCH_HATCH, label="branch"))
+    style.legend_right(axes, handles=keys)
+
+
+def _layer_names(results: Sequence[RunResult]) -> list[str]:
+    return merged_order([[layer.name for layer in result.layers] for result in results])
+
+
+def _total(totals_uj: Sequence[float], row: int) -> str:
+    """Total of a bar and, of all but the first, its change against the first."""
+    difference = style.change(totals_uj[row], totals_uj[0]) if row else ""
+    return f"{style.quantity(totals_uj[row])} µJ" + (f" ({difference})" if difference else "")

@@ -1,0 +1,125 @@
+"""From the records of single images to the means of a run. Integers are summed first and divided once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from archsim.counters import Counters
+from archsim.errors import SimulationFailed
+from archsim.network.graph import Network
+from archsim.results.run_result import DramBytesPerImage
+from archsim.sim.records import ImageRecord, LayerRecord
+
+UNATTRIBUTED = "(unattributed)"
+Number = TypeVar("Number", int, float)
+
+
+def nearest_rank(ascending: Sequence[Number], percent: int) -> Number:
+    """Percentile by nearest rank: the smallest value with at least ``percent`` % of the values at or below it.
+
+    >>> nearest_rank([10, 20, 30, 40], 50), nearest_rank([10, 20, 30, 40], 99)
+    (20, 40)
+    """
+    return ascending[max(0, math.ceil(percent * len(ascending) / 100) - 1)]
+
+
+@dataclass
+class LayerSums:
+    """Sums over the images of one trunk layer or one branch (LayerRecord)."""
+
+    cycles: int = 0
+    stall_cycles: int = 0
+    macs: int = 0
+    skipped_macs: int = 0
+    pe_cycles: int = 0
+
+    def add(self, record: LayerRecord) -> None:
+        """Count one image's execution."""
+        self.cycles += record.cycles
+        self.stall_cycles += record.stall_cycles
+        self.macs += record.macs
+        self.skipped_macs += record.skipped_macs
+        self.pe_cycles += record.pe_cycles
+
+
+@dataclass
+class RunSums:
+    """Sums over the images of a run; memory does not grow with their number.
+
+    ``network`` names and orders the layers; ``burst_bytes`` is the DRAM's, to check records against counters.
+    """
+
+    network: Network
+    burst_bytes: int
+    images: int = 0
+    dram_read_bytes: int = 0
+    dram_write_bytes: int = 0
+    wasted_bytes: int = 0
+    counters: Counters = field(default_factory=Counters)
+    layers: dict[str, LayerSums] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._trunk = {layer.name for layer in self.network.layers}
+        self._branches = {branch.name for branch in self.network.branches}
+
+    def add(self, record: ImageRecord) -> None:
+        """Count one image. Raises SimulationFailed when its DRAM bytes disagree with its counters."""
+        self._check_bytes(record)
+        self.images += 1
+        self.dram_read_bytes += record.dram_read_bytes
+        self.dram_write_bytes += record.dram_write_bytes
+        self.wasted_bytes += record.wasted_bytes
+        self.counters.merge(record.counters)
+        for layer in record.layers:
+            self.layers.setdefault(self.entry_name(layer.name), LayerSums()).add(layer)
+
+    def entry_name(self, layer: str) -> str:
+        """Entry of the result that a layer of records or counters belongs to.
+
+        A trunk layer is its own entry, a branch and all its layers (``branch.layer``) are one.
+        """
+        if layer in self._trunk:
+            return layer
+        branch = layer.partition(".")[0]
+        return branch if branch in self._branches else UNATTRIBUTED
+
+    def entries(self) -> list[str]:
+        """Entries that anything was recorded or counted for, in the order in which an image meets them."""
+        present = set(self.layers) | {self.entry_name(layer) for (_, _, layer), _ in self.counters}
+        order: list[str] = []
+        for trunk_layer in self.network.layers:
+            order.append(trunk_layer.name)
+            order.extend(branch.name for branch in self.network.branches_after(trunk_layer.name))
+        return [name for name in (*order, UNATTRIBUTED) if name in present]
+
+    def count_of(self, component: str, action: str) -> dict[str, int]:
+        """Count of one action by entry."""
+        sums: dict[str, int] = {}
+        for (found, name, layer), amount in self.counters:
+            if (found, name) == (component, action):
+                entry = self.entry_name(layer)
+                sums[entry] = sums.get(entry, 0) + amount
+        return sums
+
+    def dram_bytes_per_image(self) -> DramBytesPerImage:
+        """Means over the images."""
+        return DramBytesPerImage(
+            self.dram_read_bytes / self.images,
+            self.dram_write_bytes / self.images,
+            self.wasted_bytes / self.images,
+        )
+
+    def _check_bytes(self, record: ImageRecord) -> None:
+        for action, found in (
+            ("read_burst", record.dram_read_bytes),
+            ("write_burst", record.dram_write_bytes),
+        ):
+            counted = record.counters.total("dram", action) * self.burst_bytes
+            if counted != found:
+                message = (
+                    f"image {self.images}: {found} DRAM bytes recorded, {counted} counted as dram.{action}"
+                )
+                raise SimulationFailed(message)

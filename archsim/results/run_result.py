@@ -1,0 +1,189 @@
+"""The results of ``simulate`` and ``evaluate``. Field names and their order are the keys of the JSON object."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from archsim.functional.statistics import BranchStatistics
+from archsim.results.host import Host
+
+
+@dataclass(frozen=True)
+class CycleStatistics:
+    """Service cycles of the images; percentiles by nearest rank (the smallest value that p % do not exceed)."""
+
+    mean: float
+    p50: int
+    p99: int
+    max: int
+    total: int
+
+
+@dataclass(frozen=True)
+class LatencyStatistics:
+    """Microseconds from arrival to result, waiting included; percentiles by nearest rank."""
+
+    mean: float
+    p50: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True)
+class EnergyPerImage:
+    """Microjoules an image; ``total`` is the sum of ``by_component``."""
+
+    total: float
+    by_component: dict[str, float]
+
+
+@dataclass(frozen=True)
+class DramBytesPerImage:
+    """Whole bursts, mean over all images. ``wasted`` is the part of ``read`` that was fetched and never used."""
+
+    read: float
+    write: float
+    wasted: float
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One trunk layer that ran for any image, or one branch; every value is the mean over all images of the run.
+
+    ``utilisation``: MACs done / (PEs or branch-unit lanes x cycles held), in (0, 1]; 0 for an entry without MACs.
+    ``energy_uj`` and the bytes of all entries add up to those of the whole run. What belongs to no layer (idle
+    leakage, for example) is the entry ``(unattributed)``, present only when it is not empty.
+    """
+
+    name: str
+    cycles: float
+    stall_cycles: float
+    macs: float
+    skipped_macs: float
+    utilisation: float
+    dram_read_bytes: float
+    dram_write_bytes: float
+    glb_read_bytes: float
+    glb_write_bytes: float
+    energy_uj: float
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image. ``cycles`` is its service, ``waiting_cycles`` its time in the queue before it.
+
+    ``energy_uj`` is that of its service; leakage while the accelerator idles belongs to no image.
+    """
+
+    index: int
+    label: int
+    prediction: int
+    exit: str
+    cycles: int
+    waiting_cycles: int
+    energy_uj: float
+    dram_read_bytes: int
+    dram_write_bytes: int
+    wasted_bytes: int
+    branches_skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What :func:`archsim.api.simulate` returns.
+
+    ``accuracy`` and the fractions are between 0 and 1; ``params_used_fraction`` counts the weights of executed
+    layers and evaluated branches against those of the full network without branches. ``arrivals`` is ``alone``, a rate
+    or ``back-to-back``; ``seed`` is that of random arrivals. Hashes are SHA-256 (hex).
+    ``per_image`` is not part of the JSON object; ``images.csv`` holds it.
+    """
+
+    workload: str
+    arch: str
+    energy_table: str
+    images: int
+    engine: str
+    seed: int
+    version: str
+    dram_preset: str
+    config_hash: str
+    dram_preset_hash: str
+    energy_table_hash: str
+    network_hash: str
+    overrides: tuple[str, ...]
+    arrivals: str
+    accuracy: float
+    params_used_fraction: float
+    macs_used_fraction: float
+    exits: dict[str, int]
+    branches: dict[str, BranchStatistics]
+    cycles: CycleStatistics
+    latency_us: LatencyStatistics
+    throughput_ips: float
+    energy_uj_per_image: EnergyPerImage
+    dram_bytes_per_image: DramBytesPerImage
+    layers: tuple[LayerResult, ...]
+    host: Host
+    files: tuple[str, ...] = ()
+    per_image: tuple[ImageResult, ...] = field(default=(), repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object: plain dicts, lists, strings and numbers, keys in the order of the fields."""
+        return _plain(self, without="per_image")
+
+
+@dataclass(frozen=True)
+class Discordant:
+    """Images that only the full network has right (``b``) and that only the early-exit network has right (``c``)."""
+
+    b: int
+    c: int
+
+
+@dataclass(frozen=True)
+class EvaluateResult:
+    """What :func:`archsim.api.evaluate` returns.
+
+    ``delta_pp`` is accuracy minus full_network_accuracy in percentage points, ``delta_lower95_pp`` its one-sided
+    95 % lower bound (paired). The four values are None when the source is a trace without the end of the trunk.
+    """
+
+    workload: str
+    images: int
+    version: str
+    network_hash: str
+    overrides: tuple[str, ...]
+    accuracy: float
+    full_network_accuracy: float | None
+    delta_pp: float | None
+    delta_lower95_pp: float | None
+    discordant: Discordant | None
+    params_used_fraction: float
+    macs_used_fraction: float
+    exits: dict[str, int]
+    branches: dict[str, BranchStatistics]
+    host: Host
+    files: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object: plain dicts, lists, strings and numbers, keys in the order of the fields."""
+        return _plain(self)
+
+
+def _plain(result: RunResult | EvaluateResult, without: str = "") -> dict[str, Any]:
+    shallow = {
+        item.name: getattr(result, item.name) for item in dataclasses.fields(result) if item.name != without
+    }
+    return {key: _as_json(value) for key, value in shallow.items()}
+
+
+def _as_json(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _as_json(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: _as_json(entry) for key, entry in value.items()}
+    if isinstance(value, tuple):
+        return [_as_json(entry) for entry in value]
+    return value

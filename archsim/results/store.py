@@ -1,0 +1,86 @@
+"""Results as files: JSON and CSV, each written beside its place and moved there whole."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from archsim.errors import InvalidInput, Problem
+from archsim.results.run_result import ImageResult, LayerResult, RunResult
+
+RESULT_FILES = ("result.json", "images.csv", "layers.csv")
+
+
+def to_json_text(content: Any, indent: int | None = 2) -> str:
+    """JSON text; the keys stay in the order of ``content``. ValueError on NaN and infinity, which JSON lacks."""
+    return json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def check_out_dir(out_dir: Path) -> None:
+    """Raise InvalidInput when results could not be written into the folder, before the work is done."""
+    nearest = out_dir
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        message = f'found that "{nearest}" is a file, expected a folder'
+    elif not os.access(nearest, os.W_OK | os.X_OK):
+        message = f'found that "{nearest}" cannot be written to'
+    else:
+        return
+    raise InvalidInput([Problem(str(out_dir), "", message, "choose another folder")])
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a reader never sees half of it.
+
+    Raises InvalidInput when the folder cannot be written to.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        message = f"cannot be written ({error.strerror or error})"
+        raise InvalidInput([Problem(str(path), "", message, "choose another path")]) from None
+
+
+def write_run(result: RunResult, out_dir: Path) -> RunResult:
+    """Write ``result.json``, ``images.csv`` and ``layers.csv``; returns the result with their paths in ``files``."""
+    paths = [out_dir / name for name in RESULT_FILES]
+    stored = dataclasses.replace(result, files=tuple(str(path) for path in paths))
+    contents = (
+        to_json_text(stored.to_json()) + "\n",
+        _csv_text(ImageResult, stored.per_image),
+        _csv_text(LayerResult, stored.layers),
+    )
+    for path, content in zip(paths, contents, strict=True):
+        write_atomic(path, content.encode())
+    return stored
+
+
+def _csv_text(record: type, rows: Iterable[Any]) -> str:
+    """One line a record under a line of field names; a tuple becomes its entries joined by ``;``."""
+    names = [item.name for item in dataclasses.fields(record)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([_cell(getattr(row, name)) for name in names] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return ";".join(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

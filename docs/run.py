@@ -1,0 +1,121 @@
+"""Runs what the pages show: ``python docs/run.py`` puts the output of every command into its page.
+
+Of each page, in order and in one folder:
+
+- ```` ```bash ````: lines that start with ``archsim`` are run; ``> FILE`` takes their output. Anything else is not.
+- ```` ```text ```` directly below: what the last of those commands prints on stdout.
+- ```` ```python ````: is executed. ```` ```yaml ````: is written to a file where its first line is ``# NAME.yaml``.
+- ```` ```console ````: lines that start with ``$ archsim`` need data or packages that may be absent; command, options
+  and values are checked, nothing is run.
+
+A test runs all pages and asserts that they stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from click.testing import CliRunner
+
+from archsim.cli.main import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+_BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+_FILE_NAME = re.compile(r"# (?P<name>[\w.-]+\.yaml)\n")
+
+
+class PageFailed(Exception):
+    """A page shows a command that does not work."""
+
+
+def pages() -> Iterator[Path]:
+    """All pages for users and contributors."""
+    yield from (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
+    yield from sorted(
+        [*ROOT.glob("workloads/*.md"), *ROOT.glob("energy_tables/*.md"), *ROOT.glob("docs/**/*.md")]
+    )
+
+
+def run_page(text: str, folder: Path) -> str:
+    """The page with outputs as they are now, its commands having been run in ``folder``.
+
+    Raises PageFailed where a command fails or does not exist.
+    """
+    names: dict[str, Any] = {}
+    printed: str | None = None
+
+    def run_block(found: re.Match[str]) -> str:
+        nonlocal printed
+        language, body = found["language"], found["body"]
+        if language == "text" and printed is not None:
+            body, printed = printed, None
+            return f"```text\n{body}```"
+        printed = _run_commands(body) if language == "bash" else None
+        if language == "python":
+            exec(compile(body, "<page>", "exec"), names)  # our own pages
+        elif language == "console":
+            for line in _commands(body, "$ archsim "):
+                check_command(line)
+        elif name := _FILE_NAME.match(body):
+            Path(name["name"]).write_text(body, encoding="utf-8")
+        return found[0]
+
+    with contextlib.chdir(folder):
+        return _BLOCK.sub(run_block, text)
+
+
+def _run_commands(body: str) -> str | None:
+    """stdout of the last command; None when there is none."""
+    printed = None
+    for line in _commands(body, "archsim "):
+        words, _, target = line.partition(" > ")
+        result = CliRunner().invoke(cli, shlex.split(words, comments=True))
+        if result.exit_code != 0:
+            raise PageFailed(
+                f"archsim {line}: exit code {result.exit_code}\n{result.output}"
+            ) from result.exception
+        printed = result.stdout
+        if target:
+            Path(target.strip()).write_text(printed, encoding="utf-8")
+    return printed
+
+
+def _commands(body: str, start: str) -> list[str]:
+    """What follows ``start`` in the lines that begin with it; a backslash continues a line."""
+    lines = body.replace("\\\n", " ").splitlines()
+    return [line.removeprefix(start) for line in lines if line.startswith(start)]
+
+
+def check_command(line: str) -> None:
+    """Parse a command without running it. Raises PageFailed where its name, an option or a value is wrong."""
+    name, *arguments = shlex.split(line, comments=True)
+    try:
+        context = cli.make_context("archsim", [name, *arguments])
+        _, command, rest = cli.resolve_command(context, [name, *arguments])
+        assert command is not None
+        command.make_context(name, rest, parent=context)
+    except click.ClickException as error:
+        raise PageFailed(f"archsim {line}: {error.format_message()}") from None
+
+
+def main() -> None:
+    """Rewrite the pages whose outputs have changed."""
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            new = run_page(text, Path(folder))
+        if new != text:
+            page.write_text(new, encoding="utf-8")
+            sys.stdout.write(f"wrote {page.relative_to(ROOT)}\n")
+
+
+if __name__ == "__main__":
+    main()
