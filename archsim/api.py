@@ -38,7 +38,7 @@ from archsim.results.queueing import BACK_TO_BACK, Queue, parse_arrivals, poisso
 from archsim.results.run_result import Discordant, EvaluateResult, ImageResult, RunResult
 from archsim.results.source import Progress, Source, Workload
 from archsim.results.store import check_out_dir, write_run
-from archsim.sim.engine import simulate_images
+from archsim.sim.engine import Simulator
 from archsim.sim.records import ImageRecord
 from archsim.units import pj_to_uj
 
@@ -210,6 +210,7 @@ def _replay(
 ) -> tuple[RunSums, list[ImageResult], ExitStatistics]:
     """Compute, decide and simulate part by part, so that memory does not grow with the zero maps of all images."""
     network = setup.workload.network
+    simulator = Simulator(network, setup.arch, setup.dram)
     sums = RunSums(network, setup.dram.burst_bytes)
     per_image: list[ImageResult] = []
     traces: list[FunctionalTrace] = []
@@ -219,8 +220,7 @@ def _replay(
     for trace in source.parts(setup.policy):
         decisions = decide(trace, setup.policy)
         total = trace.images if source.is_trace else total
-        records = simulate_images(network, trace, decisions, setup.arch, setup.dram)
-        for index, record in enumerate(records):
+        for index, record in enumerate(simulator.records(trace, decisions)):
             sums.add(record)
             prediction = int(trace.predictions[index, decisions.exit_index[index]])
             label = int(trace.labels[index])

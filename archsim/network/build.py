@@ -12,6 +12,9 @@ from archsim.config.workload import BranchSpec, InputSpec, LayerSpec
 from archsim.errors import did_you_mean
 from archsim.network.graph import FINAL, IMAGE, Branch, Layer, Network, Shape
 
+RESERVED_EXIT_NAMES = (FINAL, "enabled")
+"""The end of the trunk, and the switch beside the branches in ``exits.enabled``."""
+
 
 class _Builder:
     def __init__(self, image: Shape) -> None:
@@ -106,7 +109,7 @@ def build_network(
     built = [_build_branch(builder, spec, index, order, class_count) for index, spec in enumerate(branches)]
     names = [spec.name for spec in branches]
     for index, branch_name in enumerate(names):
-        if branch_name in names[:index] or branch_name == FINAL:
+        if branch_name in names[:index] or branch_name in RESERVED_EXIT_NAMES:
             builder.problem(f"branches.{index}.name", f'the exit name "{branch_name}" is taken')
         if branch_name in order:
             message = f'the name "{branch_name}" is that of a trunk layer'

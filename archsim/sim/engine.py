@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -21,36 +21,31 @@ from archsim.sim.records import ImageRecord
 from archsim.sim.system import Outcome, System
 from archsim.sim.tally import WorkOf, tally
 
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 
-
-def simulate_images(
-    network: Network,
-    trace: FunctionalTrace,
-    decisions: Decisions,
-    arch: ArchSpec,
-    dram: DramPresetSpec,
-    *,
-    progress: Progress | None = None,
-) -> Iterator[ImageRecord]:
-    """Simulate every image of a trace in order; yields one record an image.
+class Simulator:
+    """One network on one accelerator, for any number of images.
 
     Timing depends on an image's zeros only where they are skipped; elsewhere each path (exit and pruned branches) is
-    simulated once. Raises InvalidInput when the network does not map, Deadlock when the hardware hangs.
+    simulated once. Raises InvalidInput when the network does not map.
     """
-    program = compile_program(network, arch, dram)
-    paths: dict[ImagePath, Outcome] = {}
-    for image in range(trace.images):
-        path = image_path(decisions, image, len(network.branches))
-        work_of = image_work(program, trace, image)
-        if arch.pe_array.zero == "skip":
-            outcome = run_image(program, path, work_of)
-        else:
-            outcome = paths[path] = paths.get(path) or run_image(program, path, work_of)
-        yield tally(program, outcome, work_of)
-        if progress is not None:
-            progress(image + 1, trace.images)
+
+    def __init__(self, network: Network, arch: ArchSpec, dram: DramPresetSpec) -> None:
+        self.program = compile_program(network, arch, dram)
+        self._paths: dict[ImagePath, Outcome] = {}
+
+    def records(self, trace: FunctionalTrace, decisions: Decisions) -> Iterator[ImageRecord]:
+        """Simulate every image of a trace in order; raises Deadlock when the hardware hangs."""
+        for image in range(trace.images):
+            path = image_path(decisions, image, len(self.program.network.branches))
+            work_of = image_work(self.program, trace, image)
+            yield tally(self.program, self._outcome(path, work_of), work_of)
+
+    def _outcome(self, path: ImagePath, work_of: WorkOf) -> Outcome:
+        if self.program.arch.pe_array.zero == "skip":
+            return run_image(self.program, path, work_of)
+        if path not in self._paths:
+            self._paths[path] = run_image(self.program, path, work_of)
+        return self._paths[path]
 
 
 def run_image(
