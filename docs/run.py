@@ -14,6 +14,7 @@ A test runs all pages and asserts that they stay as they are.
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 import shlex
 import sys
@@ -106,16 +107,23 @@ def check_command(line: str) -> None:
         raise PageFailed(f"archsim {line}: {error.format_message()}") from None
 
 
-def main() -> None:
-    """Rewrite the pages whose outputs have changed."""
+def main() -> int:
+    """Rewrite the pages whose outputs have changed; returns how many pages show a command that does not work."""
+    failed = 0
     for page in pages():
         text = page.read_text(encoding="utf-8")
-        with tempfile.TemporaryDirectory() as folder:
-            new = run_page(text, Path(folder))
+        try:
+            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+                new = run_page(text, Path(folder))
+        except PageFailed as error:
+            failed += 1
+            sys.stderr.write(f"{page.relative_to(ROOT)}: {error}\n")
+            continue
         if new != text:
             page.write_text(new, encoding="utf-8")
             sys.stdout.write(f"wrote {page.relative_to(ROOT)}\n")
+    return failed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -21,7 +21,9 @@ COMPONENTS = ("dram", "global_buffer", "noc", "pe_array", "branch_unit", "dbp_un
 CORE_MHZ = 200
 
 
-def image(index: int, exit_name: str, cycles: int, *, right: bool = True, waiting_cycles: int = 0) -> ImageResult:
+def image(
+    index: int, exit_name: str, cycles: int, *, right: bool = True, waiting_cycles: int = 0
+) -> ImageResult:
     """One image of class 1."""
     return ImageResult(index, 1, 1 if right else 0, exit_name, cycles, waiting_cycles, 1.5, 64, 32, 0, ())
 

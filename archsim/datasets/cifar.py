@@ -133,7 +133,9 @@ def _is_batch(data: Any, labels: Any) -> bool:
         return False
     if data.dtype_code != "u1" or data.fortran or data.shape != (len(labels), _PIXEL_BYTES):
         return False
-    return len(data.content or b"") == len(labels) * _PIXEL_BYTES and all(type(label) is int for label in labels)
+    return len(data.content or b"") == len(labels) * _PIXEL_BYTES and all(
+        type(label) is int for label in labels
+    )
 
 
 def _as_nhwc(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,9 +12,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from archsim.exits.statistics import compare_paired
+from archsim.functional.statistics import paired_test
 
 T = TypeVar("T")
+Floats = NDArray[np.float64]
 _SWEEPS = 12
 _BISECTIONS = 24
 _LARGEST_PRICE = 1e4
@@ -47,6 +48,20 @@ class ExitPolicy:
 
 
 @dataclass(frozen=True)
+class AccuracyGoal:
+    """How accurate a policy must be on the table, and what accuracy is worth while it is searched for.
+
+    max_loss: the one-sided 95 % lower bound of policy minus full network must not be below minus this fraction.
+    luck_credit: what an image counts that only the branch gets right, against 1 for one that only the full network
+    gets right. Below 1 the search avoids exits that win and lose in equal numbers: their balance on the table is
+    mostly luck, and does not repeat on other images.
+    """
+
+    max_loss: float
+    luck_credit: float = 0.5
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a policy does to each image: exit index (B is the full network), MACs, correctness; arrays (N,)."""
 
@@ -73,17 +88,15 @@ def apply_policy(table: ExitTable, policy: ExitPolicy, first_branch: int = 0) ->
     return Outcome(exits, macs + table.trunk_macs[exits], table.correct[np.arange(count), exits])
 
 
-def choose_policy(table: ExitTable, margin_se: float, dbp: bool) -> ExitPolicy:
-    """The cheapest policy found whose accuracy is at least the full network's plus ``margin_se`` standard errors.
-
-    The standard error is that of the paired difference. All-absent where nothing cheaper satisfies it.
-    """
+def choose_policy(table: ExitTable, goal: AccuracyGoal, dbp: bool) -> ExitPolicy:
+    """The cheapest policy found that meets ``goal`` on the images of the table; all-absent where none does."""
     best = _no_exits(table)
     low, high = np.log(_SMALLEST_PRICE), np.log(_LARGEST_PRICE)
     for _ in range(_BISECTIONS):
         price = (low + high) / 2
-        policy = policy_at_price(table, float(np.exp(price)), dbp)
-        if _is_accurate(table, policy, margin_se):
+        policy = policy_at_price(table, float(np.exp(price)), goal.luck_credit, dbp)
+        comparison = paired_test(table.correct[:, -1], apply_policy(table, policy).correct)
+        if comparison.lower95 >= -goal.max_loss:
             high = price
             best = min(best, policy, key=lambda p: float(apply_policy(table, p).macs.mean()))
         else:
@@ -91,26 +104,37 @@ def choose_policy(table: ExitTable, margin_se: float, dbp: bool) -> ExitPolicy:
     return best
 
 
-def policy_at_price(table: ExitTable, price: float, dbp: bool) -> ExitPolicy:
-    """Minimises mean(MACs / full MACs) - price * accuracy by coordinate sweeps of exact line searches.
+def policy_at_price(table: ExitTable, price: float, luck_credit: float, dbp: bool) -> ExitPolicy:
+    """Minimises mean(MACs / full MACs) - price * mean(score) by coordinate sweeps of exact line searches.
 
-    Every branch is first inserted back to front, so that each finds the later ones already in place.
+    The first sweep goes back to front from no branch at all, so that each branch finds the later ones in place.
     """
+    scores = exit_scores(table, luck_credit)
     policy, best = _no_exits(table), np.inf
     for _ in range(_SWEEPS):
         for k in reversed(range(len(table.names))):
-            policy = _with_threshold(table, policy, k, price)
+            policy = _with_threshold(table, policy, k, price * scores)
             if dbp and policy.thresholds[k] is not None:
                 policy = _with_min_sum(table, policy, k)
         outcome = apply_policy(table, policy)
-        value = float(outcome.macs.mean()) / int(table.trunk_macs[-1]) - price * float(outcome.correct.mean())
+        score = np.take_along_axis(scores, outcome.exits[:, None], axis=1).mean()
+        value = float(outcome.macs.mean()) / int(table.trunk_macs[-1]) - price * float(score)
         if value >= best - 1e-9:
             break
         best = value
     return policy
 
 
-def best_cut(keys: NDArray[np.int64], gains: NDArray[np.float64]) -> tuple[int | None, float]:
+def exit_scores(table: ExitTable, luck_credit: float) -> Floats:
+    """Worth of each exit to each image, (N, B + 1): 0 where it is as right as the full network, else -1 or credit.
+
+    With a credit of 1 the mean is the difference of accuracies.
+    """
+    full = table.correct[:, -1:]
+    return np.where(table.correct & ~full, luck_credit, 0.0) - (~table.correct & full)
+
+
+def best_cut(keys: NDArray[np.int64], gains: Floats) -> tuple[int | None, float]:
     """The cut t with the largest sum of ``gains`` over ``keys >= t``, and that sum; (None, 0.0) if none is positive.
 
     O(N log N): prefix sums over descending keys, looked at only where a run of equal keys ends.
@@ -131,10 +155,10 @@ def best_cut(keys: NDArray[np.int64], gains: NDArray[np.float64]) -> tuple[int |
     return int(sorted_keys[end]), float(sums[end])
 
 
-def _with_threshold(table: ExitTable, policy: ExitPolicy, k: int, price: float) -> ExitPolicy:
+def _with_threshold(table: ExitTable, policy: ExitPolicy, k: int, values: Floats) -> ExitPolicy:
     """Best threshold of branch k with all else fixed; absent where it does not earn what running it costs."""
     runs = _reaches(table, policy, k) & (table.magnitude_sums[:, k] >= policy.min_sums[k])
-    gains = _exit_gains(table, policy, k, price)
+    gains = _exit_gains(table, policy, k, values)
     threshold, gain = best_cut(table.margins[runs, k], gains[runs])
     cost = int(table.branch_macs[k]) / int(table.trunk_macs[-1]) * int(runs.sum())
     if gain <= cost:
@@ -152,17 +176,20 @@ def _with_min_sum(table: ExitTable, policy: ExitPolicy, k: int) -> ExitPolicy:
     reaches = _reaches(table, policy, k)
     leaves = table.margins[:, k] >= (policy.thresholds[k] or 0)
     cost = int(table.branch_macs[k]) / int(table.trunk_macs[-1])
-    gains = leaves * _exit_gains(table, policy, k, 0.0) - cost
+    gains = leaves * _exit_gains(table, policy, k, np.zeros_like(table.correct, dtype=float)) - cost
     cut, _ = best_cut(table.magnitude_sums[reaches, k], gains[reaches])
     prunes = cut is not None and cut > table.magnitude_sums[reaches, k].min()
     return replace(policy, min_sums=_replaced(policy.min_sums, k, cut if prunes and cut is not None else 0))
 
 
-def _exit_gains(table: ExitTable, policy: ExitPolicy, k: int, price: float) -> NDArray[np.float64]:
-    """What each image would gain by exiting at branch k instead of going on, as a fraction of the full MACs."""
+def _exit_gains(table: ExitTable, policy: ExitPolicy, k: int, values: Floats) -> Floats:
+    """What each image would gain by exiting at branch k instead of going on, as a fraction of the full MACs.
+
+    values: what the answer of each exit is worth, (N, B + 1) in the same unit.
+    """
     later = apply_policy(table, policy, k + 1)
     saved = (later.macs - table.trunk_macs[k]) / int(table.trunk_macs[-1])
-    gains: NDArray[np.float64] = saved + price * (table.correct[:, k].astype(float) - later.correct)
+    gains: Floats = saved + values[:, k] - np.take_along_axis(values, later.exits[:, None], axis=1)[:, 0]
     return gains
 
 
@@ -171,11 +198,6 @@ def _reaches(table: ExitTable, policy: ExitPolicy, k: int) -> NDArray[np.bool_]:
     before = ExitPolicy(policy.thresholds[:k] + (None,) * (len(table.names) - k), policy.min_sums)
     reached: NDArray[np.bool_] = apply_policy(table, before).exits == len(table.names)
     return reached
-
-
-def _is_accurate(table: ExitTable, policy: ExitPolicy, margin_se: float) -> bool:
-    comparison = compare_paired(table.correct[:, -1], apply_policy(table, policy).correct)
-    return comparison.delta >= margin_se * comparison.se
 
 
 def _no_exits(table: ExitTable) -> ExitPolicy:

@@ -14,7 +14,8 @@ from archsim.report.captions import labels, merged_order, title
 from archsim.results.run_result import RunResult
 
 ENERGY_AXIS = "energy (µJ per image)"
-_LEGEND_INCHES = 2.0
+_AROUND_INCHES = 1.3
+"""Width of a figure beside its panels, labels and legends: margins, ticks, colours of the legend."""
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 _BRANCH_HATCH = "////"
 _SHARE_TOLD = 0.06
@@ -25,16 +26,19 @@ def draw_energy(results: Sequence[RunResult], figure: Figure) -> None:
     """Two panels: by component above, by layer below."""
     names = labels(results)
     bars = len(_layer_names(results)) * (1 + len(results))
-    width_inches = max(style.WIDTH_INCHES, _LEGEND_INCHES + 0.08 * bars)
-    row_inches = max(0.5, 1.2 * max(style.text_inches([name]) for name in names))
+    texts_inches = style.text_width_inches(names) + style.text_width_inches(
+        [*names, *style.COMPONENT_COLOURS]
+    )
+    panel_inches = max(style.WIDTH_INCHES - texts_inches - _AROUND_INCHES, 4.2, 0.08 * bars)
+    row_inches = max(0.5, 1.2 * max(style.text_height_inches([name]) for name in names))
     heights_inches = (
         max(1.6, 0.2 + row_inches * len(results)),
-        max(2.6, style.text_inches(["branch", *names])),
+        max(2.6, style.text_height_inches(["branch", *names])),
     )
-    figure.set_size_inches(width_inches, sum(heights_inches) + 2.0)
+    figure.set_size_inches(panel_inches + texts_inches + _AROUND_INCHES, sum(heights_inches) + 2.0)
     above, below = figure.subplots(2, 1, height_ratios=heights_inches)
     plot_energy_by_component(results, above)
-    plot_energy_by_layer(results, below, width_inches - _LEGEND_INCHES)
+    plot_energy_by_layer(results, below, panel_inches)
     style.headline(figure, title("Energy per image", results))
 
 
@@ -64,16 +68,7 @@ def plot_energy_by_component(results: Sequence[RunResult], axes: Axes) -> None:
         ]
         axes.bar_label(bars, shares, label_type="center", color=style.ink_on(colour), fontsize=8)
         left_uj += energies_uj
-    for row, total_uj in enumerate(totals_uj):
-        axes.annotate(
-            _total(totals_uj, row),
-            (total_uj, row),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=8,
-            bbox=_PAPER,
-        )
+    _tell_totals(axes, totals_uj)
     axes.set_yticks(range(len(results)), labels(results))
     axes.set_ylim(len(results) - 0.4, -0.6)
     axes.set_xlim(0, longest_uj or 1)
@@ -119,7 +114,16 @@ def _layer_names(results: Sequence[RunResult]) -> list[str]:
     return merged_order([[layer.name for layer in result.layers] for result in results])
 
 
-def _total(totals_uj: Sequence[float], row: int) -> str:
-    """Total of a bar and, of all but the first, its change against the first."""
-    difference = style.change(totals_uj[row], totals_uj[0]) if row else ""
-    return f"{style.quantity(totals_uj[row])} µJ" + (f" ({difference})" if difference else "")
+def _tell_totals(axes: Axes, totals_uj: Sequence[float]) -> None:
+    """Write at the end of each bar its total and, of all but the first, its change against the first."""
+    for row, total_uj in enumerate(totals_uj):
+        difference = style.change(total_uj, totals_uj[0]) if row else ""
+        axes.annotate(
+            f"{style.quantity(total_uj)} µJ" + (f" ({difference})" if difference else ""),
+            (total_uj, row),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            bbox=_PAPER,
+        )

@@ -24,12 +24,14 @@ _ROOM_PERCENT = 12
 def draw_exits(results: Sequence[RunResult], figure: Figure) -> None:
     """Two panels over the same exits: the share of images above, their accuracy below."""
     exits = len(_exit_names(results))
-    width_inches = max(style.WIDTH_INCHES, 2.0 + 0.16 * exits * (1 + len(results)))
-    panel_inches = max(2.2, style.text_inches(labels(results)))
-    figure.set_size_inches(width_inches, 2 * panel_inches + 1.6)
+    words = [*labels(results), *(str(line.get_label()) for line in _accuracy_legend(results))]
+    around_inches = 1.5 + style.text_width_inches(words)
+    panel_inches = max(style.WIDTH_INCHES - around_inches, 4.2, 0.16 * exits * (1 + len(results)))
+    height_inches = max(2.2, style.text_height_inches(labels(results)))
+    figure.set_size_inches(panel_inches + around_inches, 2 * height_inches + 1.6)
     above, below = figure.subplots(2, 1, sharex=True)
     plot_exit_shares(results, above)
-    plot_exit_accuracy(results, below, width_inches - 2.0)
+    plot_exit_accuracy(results, below, panel_inches)
     style.headline(figure, title("Where images leave", results))
 
 

@@ -59,7 +59,7 @@ def render(kind: str, results: Sequence[RunResult], suffix: str) -> bytes:
 
 
 def draw(kind: str, results: Sequence[RunResult]) -> Figure:
-    """One kind of plot of 1 to 8 results as a figure, which no window shows and no state of pyplot holds."""
+    """One kind of plot of 1 to 7 results as a figure, which no window shows and no state of pyplot holds."""
     module, _, function = KINDS[kind].draw.partition(":")
     drawing: Any = getattr(import_module(module), function)
     with house_style():

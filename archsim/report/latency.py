@@ -25,7 +25,7 @@ def draw_latency(results: Sequence[RunResult], figure: Figure) -> None:
     """The cumulative distribution of every result; of a single one also the histogram, above, by exit."""
     single = len(results) == 1
     legend = _legend(results)
-    legend_inches = style.text_inches([str(line.get_label()) for line in legend])
+    legend_inches = style.text_height_inches([str(line.get_label()) for line in legend])
     figure.set_size_inches(style.WIDTH_INCHES, legend_inches + (5.8 if single else 4.2))
     if single:
         above, below = figure.subplots(2, 1, sharex=True)

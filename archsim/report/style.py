@@ -159,8 +159,7 @@ def headline(figure: Figure, text: str) -> None:
 
 def name_categories(axes: Axes, names: Sequence[str], width_inches: float) -> None:
     """Names under positions 0, 1, 2, …; upright where they would run into each other."""
-    letters = len(names) * (2 + max((len(name) for name in names), default=0))
-    upright = letters * _SMALL_POINTS * _LETTER_EMS / 72 > width_inches
+    upright = len(names) * text_width_inches([f"{name}  " for name in names]) > width_inches
     axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.grid(visible=False, axis="x")
@@ -173,10 +172,16 @@ def legend_right(axes: Axes, title: str = "", **content: Any) -> None:
     )
 
 
-def text_inches(texts: Sequence[str]) -> float:
+def text_height_inches(texts: Sequence[str]) -> float:
     """Height of texts of one or more lines under each other, as a legend sets them."""
     lines = sum(1 + text.count("\n") for text in texts)
     return (lines * _LINE_EMS + len(texts) * _LEGEND_GAP_EMS) * _SMALL_POINTS / 72
+
+
+def text_width_inches(texts: Sequence[str]) -> float:
+    """About how wide the longest line of texts is in the size of legends and ticks."""
+    letters = max((len(line) for text in texts for line in text.splitlines()), default=0)
+    return letters * _SMALL_POINTS * _LETTER_EMS / 72
 
 
 def legend_below(figure: Figure, **content: Any) -> None:

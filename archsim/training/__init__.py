@@ -1,6 +1,6 @@
 """Training of early-exit networks with torch, and their export to int8 workloads (extra ``train``).
 
-Specs can be read without torch; ``train`` and ``TrainResult`` are imported when they are first asked for.
+``train`` is imported on first use: specs and the arithmetic of quantisation need no torch.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["TrainResult", "TrainSpec", "load_train_spec", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """``train`` and ``TrainResult``."""
+    """The names of :mod:`archsim.training.run`, loaded when they are first asked for."""
     if name in ("TrainResult", "train"):
         from archsim.training import run
 
         return getattr(run, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module 'archsim.training' has no attribute {name!r}")

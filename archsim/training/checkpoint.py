@@ -16,7 +16,18 @@ from archsim.datasets.image_set import invalid
 from archsim.training.network import ExitNetwork
 from archsim.training.spec import TrainSpec, network_of
 
-_TRAINED_BY = {"seed", "dataset", "data", "input", "layers", "branches", "recipe", "heads", "bf16"}
+_TRAINED_BY = {
+    "seed",
+    "dataset",
+    "data",
+    "input",
+    "layers",
+    "branches",
+    "recipe",
+    "heads",
+    "bf16",
+    "cpu_threads",
+}
 """The keys that shape the weights; others may change between a run and its resumption."""
 
 

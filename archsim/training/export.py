@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ def write_workload(path: Path, spec: TrainSpec, branches: list[BranchSpec]) -> N
     """The workload file of ``spec`` with ``branches``, one layer a line."""
     dump = spec.model_dump(mode="json", exclude_defaults=True, by_alias=True)
     head = {"schema": "archsim.workload/1", "name": spec.name, "description": spec.description}
-    files = {"weights": f"{spec.name}.npz", **({"images": spec.data.images} if spec.data.images else {})}
+    files = {"weights": f"{spec.name}.npz"}
+    if spec.data.images:
+        files["images"] = Path(spec.data.images).name
     lines = [
         *_blocks(head),
         *_blocks({"dataset": dump["dataset"]}),
@@ -62,6 +65,13 @@ def write_workload(path: Path, spec: TrainSpec, branches: list[BranchSpec]) -> N
     partial = path.with_suffix(".partial")
     partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
     os.replace(partial, path)
+
+
+def copy_images(source: Path, out_dir: Path) -> None:
+    """The sample images beside the workload; nothing to do where they lie there already."""
+    target = out_dir / source.name
+    if not (target.exists() and target.samefile(source)):
+        shutil.copyfile(source, target)
 
 
 def _branch_lines(branch: BranchSpec) -> list[str]:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from archsim.network.graph import Layer
+from archsim.training.integer import FloatLayer
 from archsim.training.network import ExitNetwork
-
-
-@dataclass(frozen=True)
-class FloatLayer:
-    """Weights float64 laid out as ``Layer.weight_shape``, bias float64 (channels out)."""
-
-    weight: NDArray[np.float64]
-    bias: NDArray[np.float64]
 
 
 def fold(model: ExitNetwork) -> dict[str, FloatLayer]:

@@ -6,6 +6,7 @@ Scales flow from the image through the layers; what is written is integers only,
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,17 @@ from numpy.typing import NDArray
 
 from archsim.network.graph import IMAGE, Layer, Network
 from archsim.training import quantise
-from archsim.training.fold import FloatLayer
 from archsim.training.spec import TrainSpec
 
 Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class FloatLayer:
+    """Weights float64 laid out as ``Layer.weight_shape``, bias float64 (channels out)."""
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
 
 
 def integer_network(

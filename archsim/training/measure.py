@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from archsim.datasets import ImageBatch
-from archsim.exits.statistics import compare_paired
 from archsim.exits.thresholds import ExitPolicy, ExitTable, apply_policy
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
+from archsim.functional.statistics import paired_test
 from archsim.network.graph import Network
 from archsim.network.weights import Weights
 
@@ -34,11 +34,11 @@ def exit_table(network: Network, weights: Weights, batch: ImageBatch) -> ExitTab
 def summary(table: ExitTable, policy: ExitPolicy) -> dict[str, Any]:
     """Accuracies as fractions, MACs as a fraction of the full network's, exits as counts; for the log."""
     outcome = apply_policy(table, policy)
-    comparison = compare_paired(table.correct[:, -1], outcome.correct)
+    comparison = paired_test(table.correct[:, -1], outcome.correct)
     counts = np.bincount(outcome.exits, minlength=len(table.names) + 1).tolist()
     accuracies = table.correct.mean(axis=0).round(_DIGITS).tolist()
     return {
-        "images": comparison.images,
+        "images": comparison.n,
         "classifier_accuracy": dict(zip([*table.names, "final"], accuracies, strict=True)),
         "full_network_accuracy": accuracies[-1],
         "accuracy": round(float(outcome.correct.mean()), _DIGITS),

@@ -36,7 +36,7 @@ def activation_scale(sample: Floats, signed: bool) -> float:
         return 1.0
     top = activation_limits(signed)[1]
     scales = [largest * fraction / top for fraction in _CLIP_FRACTIONS[::-1]]
-    return min(scales, key=lambda scale: squared_error(sample, scale, signed))
+    return float(min(scales, key=lambda scale: squared_error(sample, scale, signed)))
 
 
 def squared_error(sample: Floats, scale: float, signed: bool) -> float:
@@ -74,10 +74,10 @@ def quantise_bias(bias: Floats, scales: Floats | float) -> NDArray[np.int32]:
 def fixed_point(factors: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """(multiplier in [2^30, 2^31), shift in [1, 62]) with factor = multiplier / 2^shift, elementwise.
 
-    ValueError for factors outside [2^-32, 2^29): no trained network needs them.
+    ValueError for factors outside [2^-32, 2^30): no trained network needs them.
 
     >>> multiplier, shift = fixed_point(np.array([0.75]))
-    >>> multiplier[0] / 2 ** shift[0]
+    >>> float(multiplier[0]) / 2 ** int(shift[0])
     0.75
     """
     fraction, exponent = np.frexp(factors)

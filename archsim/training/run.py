@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from archsim.exits.thresholds import choose_policy
+from archsim.exits.thresholds import AccuracyGoal, choose_policy
 from archsim.network.weights import save_weights
 from archsim.training.calibrate import activation_samples
 from archsim.training.checkpoint import TrainState, load_checkpoint, new_state, save_checkpoint
-from archsim.training.data import TrainingData, load_training_data
-from archsim.training.export import chosen_branches, weights_of, without_branches, write_workload
+from archsim.training.data import TrainingData, find_source, load_training_data
+from archsim.training.export import chosen_branches, copy_images, weights_of, without_branches, write_workload
 from archsim.training.fold import fold
 from archsim.training.integer import Arrays, integer_network
 from archsim.training.loop import Progress, evaluate, run_phase
@@ -54,28 +55,30 @@ def train(
     Raises InvalidInput on missing or unfit data and on a checkpoint of another spec; MissingExtra("data").
     """
     images = load_training_data(spec, data)
-    state = fit(spec, images, out_dir, resume, progress)
-    arrays = quantised(state, images)
+    with _cpu_threads(spec.cpu_threads):
+        state = fit(spec, images, out_dir, resume, progress)
+        arrays = quantised(state, images)
     network = network_of(spec)
     table = exit_table(network, weights_of(arrays), images.held_out)
-    policy = choose_policy(table, spec.thresholds.accuracy_margin_se, spec.thresholds.dbp)
+    goal = AccuracyGoal(spec.thresholds.max_accuracy_loss, spec.thresholds.luck_credit)
+    policy = choose_policy(table, goal, spec.thresholds.dbp)
     branches = chosen_branches(spec, table.names, policy)
     kept = network_of(spec.model_copy(update={"branches": branches}))
     workload, weights = out_dir / f"{spec.name}.yaml", out_dir / f"{spec.name}.npz"
     write_workload(workload, spec, branches)
     save_weights(weights, weights_of(without_branches(arrays, kept)))
-    held_out = {"phase": "int8", "data": "held_out", **summary(table, policy)}
-    records = [held_out]
+    if spec.data.images:
+        copy_images(find_source(spec.data.images, data), out_dir)
+    records = [{"phase": "int8", "data": "held_out", **summary(table, policy)}]
     if images.test is not None:
         float_accuracy = evaluate(state.model, spec, images.test, state.device)
-        test_table = exit_table(network, weights_of(arrays), images.test)
-        summarised = summary(test_table, policy)
-        records.append({"phase": "int8", "data": "test", "float_accuracy": float_accuracy, **summarised})
+        measured = summary(exit_table(network, weights_of(arrays), images.test), policy)
+        records.append({"phase": "int8", "data": "test", "float_accuracy": float_accuracy, **measured})
     for record in records:
         progress(record)
     log = out_dir / f"{spec.name}.log.jsonl"
     write_log(log, [*state.log, *records])
-    return TrainResult(workload, weights, log, held_out, records[1] if images.test is not None else None)
+    return TrainResult(workload, weights, log, records[0], records[1] if images.test is not None else None)
 
 
 def fit(spec: TrainSpec, data: TrainingData, out_dir: Path, resume: bool, progress: Progress) -> TrainState:
@@ -107,6 +110,16 @@ def quantised(state: TrainState, data: TrainingData) -> Arrays:
     rows = np.sort(rng.permutation(len(data.held_out))[:count])
     samples = activation_samples(state.model, state.spec, data.held_out.images[rows], state.device)
     return integer_network(state.spec, state.model.network, fold(state.model), samples)
+
+
+@contextmanager
+def _cpu_threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def write_log(path: Path, log: list[dict[str, Any]]) -> None:

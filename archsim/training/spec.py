@@ -28,7 +28,7 @@ class DataSpec(ConfigModel):
     test: str | None = None
     """The images that are looked at once, after export; nothing is chosen on them."""
     images: str | None = None
-    """Written into the workload: the sample images that ship with it."""
+    """Sample images that ship with the workload; copied beside it."""
     held_out: Count
     """Training images set aside by a seeded shuffle, unless the source has a ``held_out`` split of its own."""
     mean: list[float]
@@ -67,8 +67,10 @@ class QuantiseSpec(ConfigModel):
 class ThresholdSpec(ConfigModel):
     """How the branches to keep and their integer thresholds are chosen on the held-out images."""
 
-    accuracy_margin_se: Annotated[float, Field(ge=-10, le=10)] = 0.0
-    """Held-out accuracy must be at least the full network's plus this many standard errors of the difference."""
+    max_accuracy_loss: Fraction = 0.002
+    """One-sided 95 % bound, on the held-out images, of what the exits may lose against the full network."""
+    luck_credit: Fraction = 0.5
+    """Worth of an image that only the branch gets right, against 1 for one that only the full network gets right."""
     dbp: bool = True
 
 
@@ -88,6 +90,8 @@ class TrainSpec(ConfigModel):
     heads: HeadRecipeSpec
     quantise: QuantiseSpec = QuantiseSpec()
     thresholds: ThresholdSpec = ThresholdSpec()
+    cpu_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Threads of torch on a CPU, its own choice when left out; the last bits of sums depend on their number."""
     bf16: bool = False
     """Autocast to bfloat16 while training; weights and optimiser state stay float32."""
 

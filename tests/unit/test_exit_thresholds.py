@@ -9,15 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archsim.exits.statistics import compare_paired, mcnemar_exact
 from archsim.exits.thresholds import (
+    AccuracyGoal,
     ExitPolicy,
     ExitTable,
     apply_policy,
     best_cut,
     choose_policy,
+    exit_scores,
     policy_at_price,
 )
+from archsim.functional.statistics import paired_test
+
+CREDIT = 0.5
 
 
 def synthetic_table(seed: int, images: int, branches: int, branch_macs: int = 5) -> ExitTable:
@@ -30,12 +34,15 @@ def synthetic_table(seed: int, images: int, branches: int, branch_macs: int = 5)
     sums = np.rint(20 * (3 - difficulty + rng.normal(size=(images, branches)))).clip(0).astype(np.int64)
     trunk_macs = np.linspace(100, 1000, branches + 1).astype(np.int64)
     names = tuple(f"exit{k}" for k in range(branches))
-    return ExitTable(names, margins, correct, sums, trunk_macs, np.full(branches, branch_macs, dtype=np.int64))
+    return ExitTable(
+        names, margins, correct, sums, trunk_macs, np.full(branches, branch_macs, dtype=np.int64)
+    )
 
 
 def lagrangian(table: ExitTable, policy: ExitPolicy, price: float) -> float:
     outcome = apply_policy(table, policy)
-    return float(outcome.macs.mean()) / int(table.trunk_macs[-1]) - price * float(outcome.correct.mean())
+    score = exit_scores(table, CREDIT)[np.arange(len(outcome.exits)), outcome.exits].mean()
+    return float(outcome.macs.mean()) / int(table.trunk_macs[-1]) - price * float(score)
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-8, 8)), max_size=30))
@@ -53,7 +60,7 @@ def test_one_branch_line_search_is_globally_optimal(seed: int) -> None:
     table = synthetic_table(seed, 60, 1)
     candidates = [None, *sorted(set(table.margins[:, 0].tolist()))]
     for price in (0.1, 1.0, 5.0):
-        found = lagrangian(table, policy_at_price(table, price, dbp=False), price)
+        found = lagrangian(table, policy_at_price(table, price, CREDIT, dbp=False), price)
         best = min(lagrangian(table, ExitPolicy((t,), (0,)), price) for t in candidates)
         assert found == pytest.approx(best, abs=1e-12)
 
@@ -61,7 +68,7 @@ def test_one_branch_line_search_is_globally_optimal(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_sweeps_end_where_no_single_threshold_improves(seed: int) -> None:
     table, price = synthetic_table(seed, 80, 3), 2.0
-    policy = policy_at_price(table, price, dbp=False)
+    policy = policy_at_price(table, price, CREDIT, dbp=False)
     found = lagrangian(table, policy, price)
     for k in range(3):
         for t in [None, *set(table.margins[:, k].tolist())]:
@@ -74,13 +81,13 @@ def test_two_branches_are_near_the_exhaustive_optimum(seed: int) -> None:
     table, price = synthetic_table(seed, 40, 2), 1.0
     candidates = [[None, *set(table.margins[:, k].tolist())] for k in range(2)]
     best = min(lagrangian(table, ExitPolicy(pair, (0, 0)), price) for pair in itertools.product(*candidates))
-    assert lagrangian(table, policy_at_price(table, price, dbp=False), price) <= best + 0.01
+    assert lagrangian(table, policy_at_price(table, price, CREDIT, dbp=False), price) <= best + 0.01
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_dbp_bound_equals_brute_force(seed: int) -> None:
     table = synthetic_table(seed, 100, 1, branch_macs=150)
-    policy = policy_at_price(table, 1.0, dbp=True)
+    policy = policy_at_price(table, 1.0, CREDIT, dbp=True)
     without = ExitPolicy(policy.thresholds, (0,))
     if policy.thresholds[0] is None:
         pytest.skip("the branch is too expensive on this table")
@@ -91,24 +98,30 @@ def test_dbp_bound_equals_brute_force(seed: int) -> None:
 
 def test_free_branches_are_never_pruned() -> None:
     table = synthetic_table(1, 500, 2, branch_macs=0)
-    assert policy_at_price(table, 1.0, dbp=True).min_sums == (0, 0)
+    assert policy_at_price(table, 1.0, CREDIT, dbp=True).min_sums == (0, 0)
 
 
 def test_chosen_policy_keeps_the_accuracy_and_saves_macs() -> None:
     table = synthetic_table(3, 3000, 4)
-    for margin_se in (-1.0, 0.0):
-        policy = choose_policy(table, margin_se, dbp=True)
+    for max_loss in (0.001, 0.01, 0.05):
+        policy = choose_policy(table, AccuracyGoal(max_loss), dbp=True)
         outcome = apply_policy(table, policy)
-        comparison = compare_paired(table.correct[:, -1], outcome.correct)
-        assert comparison.delta >= margin_se * comparison.se
+        comparison = paired_test(table.correct[:, -1], outcome.correct)
+        assert comparison.lower95 >= -max_loss
         assert outcome.macs.mean() < table.trunk_macs[-1]
+
+
+def test_full_credit_makes_the_score_the_difference_of_accuracies() -> None:
+    table = synthetic_table(6, 500, 2)
+    difference = table.correct.mean(axis=0) - table.correct[:, -1].mean()
+    assert exit_scores(table, 1.0).mean(axis=0) == pytest.approx(difference)
 
 
 def test_impossible_accuracy_leaves_no_branch() -> None:
     table = synthetic_table(4, 300, 2)
     table.correct[:, -1] = True
     table.correct[:, :-1] = False
-    assert choose_policy(table, 0.0, dbp=True).thresholds == (None, None)
+    assert choose_policy(table, AccuracyGoal(0.01), dbp=True).thresholds == (None, None)
 
 
 def test_every_image_exits_once_and_pays_for_what_ran() -> None:
@@ -125,24 +138,3 @@ def test_every_image_exits_once_and_pays_for_what_ran() -> None:
         assert outcome.exits[image] == expected
         assert outcome.macs[image] == macs + table.trunk_macs[expected]
         assert outcome.correct[image] == table.correct[image, expected]
-
-
-def test_paired_comparison_of_known_counts() -> None:
-    reference = np.array([True] * 90 + [False] * 10)
-    candidate = np.array([True] * 86 + [False] * 4 + [True] * 2 + [False] * 8)
-    comparison = compare_paired(reference, candidate)
-    assert (comparison.b, comparison.c, comparison.images) == (4, 2, 100)
-    assert comparison.delta == pytest.approx(-0.02)
-    assert comparison.se == pytest.approx(np.sqrt(6 - 4 / 100) / 100)
-    assert comparison.lower95 == pytest.approx(-0.02 - 1.6448536 * comparison.se)
-    assert comparison.p_value == pytest.approx(0.6875)
-
-
-def test_mcnemar_of_equal_counts_is_one() -> None:
-    assert mcnemar_exact(0, 0) == mcnemar_exact(7, 7) == 1.0
-    assert 0 < mcnemar_exact(100, 900) < 1e-100
-
-
-def test_paired_comparison_refuses_different_lengths() -> None:
-    with pytest.raises(ValueError, match="same"):
-        compare_paired(np.ones(3, bool), np.ones(4, bool))

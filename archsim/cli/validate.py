@@ -1,0 +1,60 @@
+"""``archsim validate``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from archsim.cli.options import json_option
+from archsim.cli.output import print_json, print_table, print_title
+
+if TYPE_CHECKING:
+    from archsim.validation.report import Validate, ValidationReport
+
+TARGETS: dict[str, tuple[str, str]] = {
+    "systolic": (
+        "archsim.validation.systolic:validate_systolic",
+        "cycles of systolic arrays, counted by SCALE-Sim",
+    ),
+}
+"""Name of each target: the :class:`~archsim.validation.report.Validate` that runs it, and what it is compared with."""
+
+
+@click.command()
+@click.argument("target", type=click.Choice(list(TARGETS)))
+@click.option("--golden", metavar="FILE", help="CSV with golden values (default: the one that ships).")
+@json_option
+def validate(target: str, golden: str | None, as_json: bool) -> None:
+    """Errors of the simulation against ground truth.
+
+    \b
+    Example:
+      archsim validate systolic
+
+    Every row of the golden file is simulated and compared; the errors are in percent of the golden values.
+    """
+    module, _, attribute = TARGETS[target][0].partition(":")
+    run = cast("Validate", getattr(import_module(module), attribute))
+    report = run(None if golden is None else Path(golden))
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _print_report(report)
+
+
+def _print_report(report: ValidationReport) -> None:
+    found = report.to_json()
+    worst = found["worst"]
+    print_title(f"{report.target}, {found['rows']} rows against {TARGETS[report.target][1]}")
+    rows = [
+        (metric, f"{errors.mape_pct:.3f}", f"{errors.max_pct:.3f}")
+        for metric, errors in report.by_metric.items()
+    ]
+    print_table(("metric", "mean error (%)", "max error (%)"), rows)
+    click.echo(
+        f"worst: {worst['metric']} of {worst['row']}, golden {worst['golden']:.6g}, "
+        f"predicted {worst['predicted']:.6g}, {worst['error_pct']:+.3f} %"
+    )

@@ -1,0 +1,208 @@
+"""Training on a few digits: resuming, folding, exporting. Needs torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from archsim.errors import InvalidInput  # noqa: E402
+from archsim.training import TrainSpec, load_train_spec, train  # noqa: E402
+from archsim.training.augment import augment  # noqa: E402
+from archsim.training.calibrate import activation_samples  # noqa: E402
+from archsim.training.checkpoint import load_checkpoint, new_state  # noqa: E402
+from archsim.training.data import find_source, load_training_data, normalised  # noqa: E402
+from archsim.training.fold import fold  # noqa: E402
+from archsim.training.integer import integer_network  # noqa: E402
+from archsim.training.loop import one_cycle, run_phase  # noqa: E402
+from archsim.training.network import ExitNetwork  # noqa: E402
+from archsim.training.run import fit, quantised  # noqa: E402
+from archsim.training.spec import network_of  # noqa: E402
+from tests.unit.int8_reference import run_reference  # noqa: E402
+from tests.unit.test_training_quantise import EVERY_OP  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+class Stopped(Exception):
+    """Stands for a kill after an epoch."""
+
+
+@pytest.fixture
+def spec(repository: Path) -> TrainSpec:
+    """The digits, for two epochs a phase."""
+    full = load_train_spec(repository / "workloads" / "training" / "digits.yaml")
+    recipe = full.recipe.model_copy(update={"epochs": 2})
+    return full.model_copy(update={"recipe": recipe, "heads": full.heads.model_copy(update={"epochs": 2})})
+
+
+@pytest.fixture
+def folders(repository: Path) -> list[Path]:
+    return [repository / "workloads" / "training"]
+
+
+@pytest.mark.parametrize("epochs_before_kill", [1, 2, 3])
+def test_resumed_run_is_bit_identical(
+    spec: TrainSpec, folders: list[Path], tmp_path: Path, epochs_before_kill: int
+) -> None:
+    whole = train(spec, folders, tmp_path / "whole")
+    seen: list[dict[str, object]] = []
+
+    def stop(record: dict[str, object]) -> None:
+        seen.append(record)
+        if len(seen) == epochs_before_kill:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(spec, folders, tmp_path / "cut", progress=stop)
+    resumed = train(spec, folders, tmp_path / "cut", resume=True)
+    for field in ("workload", "weights", "log"):
+        assert getattr(resumed, field).read_bytes() == getattr(whole, field).read_bytes()
+    records = [json.loads(line) for line in whole.log.read_text().splitlines()]
+    assert [(r["phase"], r.get("epoch", r.get("data"))) for r in records] == [
+        *(("joint", 1), ("joint", 2), ("heads", 1), ("heads", 2)),
+        *(("int8", "held_out"), ("int8", "test")),
+    ]
+    assert (tmp_path / "whole" / "digits-images.npz").exists()
+
+
+def test_second_phase_leaves_the_trunk_alone(spec: TrainSpec, folders: list[Path], tmp_path: Path) -> None:
+    data = load_training_data(spec, folders)
+    state = new_state(spec, CPU)
+    run_phase(state, data, lambda: None, lambda record: None)
+    state.enter_heads()
+    before = {name: value.clone() for name, value in state.model.state_dict().items()}
+    run_phase(state, data, lambda: None, lambda record: None)
+    for name, value in state.model.state_dict().items():
+        assert torch.equal(value, before[name]) == name.startswith("trunk_blocks"), name
+
+
+def test_folding_is_exact_to_a_hundred_thousandth(
+    spec: TrainSpec, folders: list[Path], tmp_path: Path
+) -> None:
+    data = load_training_data(spec, folders)
+    model = fit(spec, data, tmp_path, False, lambda record: None).model.eval()
+    layer = model.network.by_name["conv2"]
+    folded = fold(model)["conv2"]
+    x = torch.randn(3, 8, 8, 8)
+    with torch.no_grad():
+        expected = model.block(layer)(x)
+        weight = torch.from_numpy(folded.weight.transpose(3, 2, 0, 1)).float()
+        found = torch.nn.functional.conv2d(x, weight, torch.from_numpy(folded.bias).float(), padding=1)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_integers_stand_for_the_float_network(spec: TrainSpec, folders: list[Path], tmp_path: Path) -> None:
+    data = load_training_data(spec, folders)
+    state = fit(spec, data, tmp_path, False, lambda record: None)
+    arrays = quantised(state, data)
+    tensors = run_reference(state.model.network, arrays, data.held_out.images)
+    with torch.no_grad():
+        logits = state.model.eval()(normalised(spec, data.held_out.images, CPU))
+    for name, layer in (("final", "fc"), ("exit1", "exit1.fc"), ("exit2", "exit2.fc")):
+        found = tensors[layer][:, 0, 0, :].astype(float).ravel()
+        expected = logits[name].double().numpy().ravel()
+        assert np.corrcoef(found, expected)[0, 1] > 0.995
+
+
+def test_every_operator_trains_and_quantises(tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(EVERY_OP)
+    spec = load_train_spec(tmp_path / "spec.yaml")
+    images = np.random.default_rng(0).integers(0, 256, (16, 9, 8, 2), dtype=np.uint8)
+    state = new_state(spec, CPU)
+    logits = state.model.eval()(normalised(spec, images, CPU))
+    assert {name: tuple(values.shape) for name, values in logits.items()} == dict.fromkeys(
+        ("early", "late", "final"), (16, 5)
+    )
+    sum(values.square().mean() for values in logits.values()).backward()
+    assert all(parameter.grad is not None for parameter in state.model.parameters())
+    samples = activation_samples(state.model, spec, images, CPU)
+    arrays = integer_network(spec, state.model.network, fold(state.model), samples)
+    tensors = run_reference(state.model.network, arrays, images)
+    for name, layer in (("final", "fc"), ("early", "early.fc"), ("late", "late.fc")):
+        expected = logits[name].detach().double().numpy().ravel()
+        assert np.corrcoef(tensors[layer].astype(float).ravel(), expected)[0, 1] > 0.97
+
+
+def test_checkpoint_of_another_spec_or_damaged_is_refused(
+    spec: TrainSpec, folders: list[Path], tmp_path: Path
+) -> None:
+    fit(spec, load_training_data(spec, folders), tmp_path, False, lambda record: None)
+    path = tmp_path / "digits.checkpoint.pt"
+    assert load_checkpoint(spec, CPU, path).phase == "heads"
+    with pytest.raises(InvalidInput, match="another training spec"):
+        load_checkpoint(spec.model_copy(update={"seed": 2}), CPU, path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InvalidInput, match=r"checkpoint\.pt"):
+        load_checkpoint(spec, CPU, path)
+
+
+def test_held_out_images_are_never_trained_on(spec: TrainSpec, tmp_path: Path) -> None:
+    images = np.arange(50, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.zeros(50, int))
+    data = spec.data.model_copy(update={"train": ["a.npz"], "test": None, "held_out": 20})
+    small = spec.model_copy(update={"data": data})
+    parts = load_training_data(small, [tmp_path])
+    values = [set(part.images[:, 0, 0, 0].tolist()) for part in (parts.train, parts.held_out)]
+    assert (len(values[0]), len(values[1])) == (30, 20)
+    assert not values[0] & values[1]
+    again = load_training_data(small, [tmp_path])
+    np.testing.assert_array_equal(parts.held_out.images, again.held_out.images)
+    too_many = small.model_copy(update={"data": data.model_copy(update={"held_out": 50})})
+    with pytest.raises(InvalidInput, match="hold out"):
+        load_training_data(too_many, [tmp_path])
+
+
+def test_images_of_another_shape_or_class_are_refused(spec: TrainSpec, tmp_path: Path) -> None:
+    data = spec.data.model_copy(update={"train": ["a.npz"], "test": None})
+    small = spec.model_copy(update={"data": data})
+    np.savez(tmp_path / "a.npz", images=np.zeros((5, 9, 8, 1), np.uint8), labels=np.zeros(5, int))
+    with pytest.raises(InvalidInput, match=r"expected \(8, 8, 1\)"):
+        load_training_data(small, [tmp_path])
+    np.savez(tmp_path / "a.npz", images=np.zeros((5, 8, 8, 1), np.uint8), labels=np.full(5, 10))
+    with pytest.raises(InvalidInput, match="below 10"):
+        load_training_data(small, [tmp_path])
+
+
+def test_missing_data_names_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARCHSIM_DATA", str(tmp_path / "b"))
+    with pytest.raises(InvalidInput) as caught:
+        find_source("x.parquet", [tmp_path / "a"])
+    assert str(tmp_path / "a") in str(caught.value) and str(tmp_path / "b") in str(caught.value)
+    file = tmp_path / "x.parquet"
+    file.touch()
+    assert find_source("other.parquet", [file]) == file
+
+
+def test_augmentation_shifts_and_mirrors_each_image() -> None:
+    images = np.random.default_rng(0).integers(1, 256, (200, 6, 6, 1), dtype=np.uint8)
+    found = augment(images, 1, True, np.random.default_rng(1))
+    assert found.shape == images.shape and found.dtype == np.uint8
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    kinds = set()
+    for before, after in zip(padded, found, strict=True):
+        crops = {
+            (y, x, step): before[y : y + 6, x : x + 6][:, ::step]
+            for y in range(3)
+            for x in range(3)
+            for step in (1, -1)
+        }
+        kinds |= {kind for kind, crop in crops.items() if np.array_equal(crop, after)}
+    assert len(kinds) == 18
+    np.testing.assert_array_equal(augment(images, 0, False, np.random.default_rng(1)), images)
+
+
+def test_one_cycle_goes_up_then_down() -> None:
+    rates = [one_cycle(step, 100, 0.2) for step in range(100)]
+    assert rates.index(max(rates)) == 30
+    assert rates[:31] == sorted(rates[:31]) and rates[30:] == sorted(rates[30:], reverse=True)
+    assert rates[-1] < 0.001
+
+
+def test_batches_of_one_image_are_allowed(spec: TrainSpec) -> None:
+    model = ExitNetwork(network_of(spec)).eval()
+    assert model(normalised(spec, np.zeros((1, 8, 8, 1), np.uint8), CPU))["final"].shape == (1, 10)
