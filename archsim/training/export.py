@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from numpy.typing import NDArray
 
 from archsim.config.workload import BranchSpec, DbpSpec
 from archsim.exits.thresholds import ExitPolicy
 from archsim.network.graph import Network
-from archsim.network.weights import INPUT_TABLE, LayerWeights, Weights, expected_arrays
+from archsim.network.weights import expected_arrays
 from archsim.training.integer import Arrays
 from archsim.training.spec import TrainSpec
 
@@ -29,16 +28,6 @@ def chosen_branches(spec: TrainSpec, names: tuple[str, ...], policy: ExitPolicy)
     return kept
 
 
-def weights_of(arrays: Arrays) -> Weights:
-    """The arrays of :func:`archsim.training.integer.integer_network` as the weights of a network."""
-    layers: dict[str, dict[str, NDArray[Any]]] = {}
-    for key, array in arrays.items():
-        layer, _, part = key.rpartition("/")
-        if key != INPUT_TABLE:
-            layers.setdefault(layer, {})[part] = array
-    return Weights(arrays[INPUT_TABLE], {layer: LayerWeights(**parts) for layer, parts in layers.items()})
-
-
 def without_branches(arrays: Arrays, network: Network) -> Arrays:
     """The arrays that ``network``, which may lack some branches, still reads."""
     expected = expected_arrays(network)
@@ -52,6 +41,8 @@ def write_workload(path: Path, spec: TrainSpec, branches: list[BranchSpec]) -> N
     files = {"weights": f"{spec.name}.npz"}
     if spec.data.images:
         files["images"] = Path(spec.data.images).name
+    if spec.data.trace_images:
+        files["trace"] = f"{spec.name}.trace.npz"
     lines = [
         *_blocks(head),
         *_blocks({"dataset": dump["dataset"]}),

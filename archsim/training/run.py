@@ -13,12 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from archsim.config.workload import BranchSpec
+from archsim.datasets import ImageBatch
 from archsim.exits.thresholds import AccuracyGoal, choose_policy
-from archsim.network.weights import save_weights
+from archsim.functional.decide import Policy
+from archsim.functional.executor import run
+from archsim.functional.trace_io import save_trace
+from archsim.network.weights import Weights, save_weights
 from archsim.training.calibrate import activation_samples
 from archsim.training.checkpoint import TrainState, load_checkpoint, new_state, save_checkpoint
 from archsim.training.data import TrainingData, find_source, load_training_data
-from archsim.training.export import chosen_branches, copy_images, weights_of, without_branches, write_workload
+from archsim.training.export import chosen_branches, copy_images, without_branches, write_workload
 from archsim.training.fold import fold
 from archsim.training.integer import Arrays, integer_network
 from archsim.training.loop import Progress, evaluate, run_phase
@@ -58,27 +63,40 @@ def train(
     with _cpu_threads(spec.cpu_threads):
         state = fit(spec, images, out_dir, resume, progress)
         arrays = quantised(state, images)
-    network = network_of(spec)
-    table = exit_table(network, weights_of(arrays), images.held_out)
+    network, all_weights = network_of(spec), Weights.of(arrays)
+    table = exit_table(network, all_weights, images.held_out)
     goal = AccuracyGoal(spec.thresholds.max_accuracy_loss, spec.thresholds.luck_credit)
     policy = choose_policy(table, goal, spec.thresholds.dbp)
-    branches = chosen_branches(spec, table.names, policy)
-    kept = network_of(spec.model_copy(update={"branches": branches}))
-    workload, weights = out_dir / f"{spec.name}.yaml", out_dir / f"{spec.name}.npz"
-    write_workload(workload, spec, branches)
-    save_weights(weights, weights_of(without_branches(arrays, kept)))
+    workload, weights = _export(spec, chosen_branches(spec, table.names, policy), arrays, images, out_dir)
     if spec.data.images:
         copy_images(find_source(spec.data.images, data), out_dir)
     records = [{"phase": "int8", "data": "held_out", **summary(table, policy)}]
     if images.test is not None:
         float_accuracy = evaluate(state.model, spec, images.test, state.device)
-        measured = summary(exit_table(network, weights_of(arrays), images.test), policy)
+        measured = summary(exit_table(network, all_weights, images.test), policy)
         records.append({"phase": "int8", "data": "test", "float_accuracy": float_accuracy, **measured})
     for record in records:
         progress(record)
     log = out_dir / f"{spec.name}.log.jsonl"
     write_log(log, [*state.log, *records])
     return TrainResult(workload, weights, log, records[0], records[1] if images.test is not None else None)
+
+
+def _export(
+    spec: TrainSpec, branches: list[BranchSpec], arrays: Arrays, images: TrainingData, out_dir: Path
+) -> tuple[Path, Path]:
+    """Writes the workload with the branches that were kept; returns its file and that of the weights."""
+    network = network_of(spec.model_copy(update={"branches": branches}))
+    kept = Weights.of(without_branches(arrays, network))
+    workload, weights = out_dir / f"{spec.name}.yaml", out_dir / f"{spec.name}.npz"
+    write_workload(workload, spec, branches)
+    save_weights(weights, kept)
+    if images.test is not None and spec.data.trace_images:
+        shown = slice(spec.data.trace_images)
+        batch = ImageBatch(images.test.images[shown], images.test.labels[shown])
+        trace = run(network, kept, [batch], policy=Policy.of(network), lazy=False)
+        save_trace(out_dir / f"{spec.name}.trace.npz", trace)
+    return workload, weights
 
 
 def fit(spec: TrainSpec, data: TrainingData, out_dir: Path, resume: bool, progress: Progress) -> TrainState:

@@ -29,6 +29,8 @@ class DataSpec(ConfigModel):
     """The images that are looked at once, after export; nothing is chosen on them."""
     images: str | None = None
     """Sample images that ship with the workload; copied beside it."""
+    trace_images: Annotated[int, Field(ge=0)] = 0
+    """First so many test images whose functional trace ships with the workload, where they themselves may not."""
     held_out: Count
     """Training images set aside by a seeded shuffle, unless the source has a ``held_out`` split of its own."""
     mean: list[float]

@@ -16,9 +16,9 @@ from archsim.exits.thresholds import ExitPolicy
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.network.graph import Network
-from archsim.network.weights import load_weights, save_weights
+from archsim.network.weights import Weights, load_weights, save_weights
 from archsim.training import quantise
-from archsim.training.export import chosen_branches, weights_of, write_workload
+from archsim.training.export import chosen_branches, write_workload
 from archsim.training.integer import Arrays, FloatLayer, input_table, integer_network
 from archsim.training.spec import TrainSpec, load_train_spec, network_of
 from tests.unit.int8_reference import run_reference
@@ -75,7 +75,7 @@ def random_arrays(spec: TrainSpec, network: Network, seed: int) -> Arrays:
 def test_every_operator_equals_the_integer_definition(spec: TrainSpec, tmp_path: Path, seed: int) -> None:
     network = network_of(spec)
     arrays = random_arrays(spec, network, seed)
-    save_weights(tmp_path / "w.npz", weights_of(arrays))
+    save_weights(tmp_path / "w.npz", Weights.of(arrays))
     weights = load_weights(tmp_path / "w.npz", network)
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (20, 9, 8, 2), dtype=np.uint8)
