@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     metavar="PATH",
-    help="Folder with the data sets that the spec names, or the file itself (default: $ARCHSIM_DATA, then the "
-    "folder of the spec).",
+    help="Folder with the data sets that the spec names, or the file itself (default: the folder of the spec, "
+    "then $ARCHSIM_DATA).",
 )
 @click.option(
     "--resume", is_flag=True, help="Go on from the checkpoint in the output folder, if there is one."

@@ -1,0 +1,93 @@
+"""What ships does what its model card says, and its trace is what the kernels compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archsim import api
+from archsim.datasets import iter_images
+from archsim.functional.decide import Policy
+from archsim.functional.executor import run
+from archsim.functional.trace_io import load_trace
+from archsim.resources import Kind, builtin_names
+
+WORKLOADS = builtin_names(Kind.WORKLOAD)
+SLIM = "vgg16-slim-cifar10"
+
+
+def test_there_are_workloads() -> None:
+    assert {"digits", SLIM} <= set(WORKLOADS)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+@pytest.mark.parametrize("arch", ["locoexnet-65nm", "dense-rs", "gated-rs", "skip-rs"])
+def test_every_workload_runs_on_every_preset(name: str, arch: str) -> None:
+    result = api.simulate(name, arch=arch, images=4)
+    components = result.energy_uj_per_image.by_component
+    has_exits = arch == "locoexnet-65nm"
+    assert result.energy_uj_per_image.total == pytest.approx(sum(components.values()), rel=1e-12)
+    assert all(components[part] > 0 for part in ("dram", "global_buffer", "noc", "pe_array", "leakage"))
+    assert (components["branch_unit"] > 0) == has_exits
+    assert all(0 < layer.utilisation <= 1 for layer in result.layers)
+    assert sum(layer.energy_uj for layer in result.layers) == pytest.approx(
+        result.energy_uj_per_image.total
+    )
+    assert sum(result.exits.values()) == 4
+    assert (result.exits["final"] == 4) or has_exits
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_simulate_and_evaluate_agree_on_every_image(name: str) -> None:
+    simulated, evaluated = api.simulate(name, images=32), api.evaluate(name, images=32)
+    assert simulated.exits == evaluated.exits
+    assert simulated.branches == evaluated.branches
+    assert simulated.accuracy == evaluated.accuracy
+    assert simulated.params_used_fraction == evaluated.params_used_fraction
+    right = [image.label == image.prediction for image in simulated.per_image]
+    assert sum(right) / 32 == evaluated.accuracy
+
+
+def test_digits_are_read() -> None:
+    result = api.evaluate("digits")
+    assert result.images == 360
+    assert result.full_network_accuracy is not None and result.full_network_accuracy >= 0.97
+    assert result.accuracy >= 0.97
+    assert result.macs_used_fraction < 0.2
+
+
+@pytest.mark.pack
+def test_the_shipped_trace_is_what_the_kernels_compute(image_pack: Path) -> None:
+    workload = api.load(SLIM)
+    assert workload.loaded.trace_path is not None
+    shipped = load_trace(workload.loaded.trace_path, workload.network, workload.network_hash)
+    images = iter_images(image_pack / "cifar10_test.parquet", 64, limit=shipped.images)
+    policy = Policy.of(workload.network)
+    computed = run(workload.network, workload.weights, images, policy=policy, lazy=False)
+    assert np.array_equal(shipped.labels, computed.labels)
+    assert np.array_equal(shipped.margins, computed.margins)
+    assert np.array_equal(shipped.predictions, computed.predictions)
+    assert np.array_equal(shipped.magnitude_sums, computed.magnitude_sums)
+    assert shipped.zero_maps.keys() == computed.zero_maps.keys()
+    for tensor, zero_map in shipped.zero_maps.items():
+        assert np.array_equal(zero_map, computed.zero_maps[tensor]), tensor
+
+
+@pytest.mark.pack
+def test_simulation_from_trace_and_from_images_is_the_same(image_pack: Path) -> None:
+    from_trace = api.simulate(SLIM, images=16).to_json()
+    from_images = api.simulate(SLIM, images=16, data=image_pack / "cifar10_test.parquet").to_json()
+    del from_trace["host"], from_images["host"]
+    assert from_trace == from_images
+
+
+@pytest.mark.pack
+@pytest.mark.slow
+def test_vgg16_slim_keeps_its_accuracy_at_sixty_percent_of_the_macs(image_pack: Path) -> None:
+    result = api.evaluate(SLIM, data=image_pack / "cifar10_test.parquet")
+    assert result.images == 10_000
+    assert result.full_network_accuracy is not None and result.full_network_accuracy >= 0.84
+    assert result.delta_pp is not None and abs(result.delta_pp) <= 0.5
+    assert result.macs_used_fraction <= 0.6
