@@ -20,7 +20,9 @@ class ClockSpec(ConfigModel):
 
 class PrecisionSpec(ConfigModel):
     activation_bits: Bits = 8
+    """Width of activations for timing, buffer space and energy. Values are computed in 8 bits whatever stands here."""
     weight_bits: Bits = 8
+    """Width of weights, likewise."""
     psum_bits: Bits = 32
     """Width of partial sums in scratchpads, on the NoC and in the global buffer."""
 
@@ -29,35 +31,52 @@ class ScratchpadSpec(ConfigModel):
     """Words of each kind that one PE holds (Eyeriss: 12, 224, 24)."""
 
     ifmap_words: Count = 12
+    """Activations that one PE holds."""
     filter_words: Count = 224
+    """Weights that one PE holds."""
     psum_words: Count = 24
+    """Partial sums that one PE holds."""
 
 
 class NocSpec(ConfigModel):
     """Widths of the buses between global buffer and PE array; a word is multicast in one bus cycle."""
 
     ifmap_bytes_per_cycle: Count = 4
+    """Width of the bus that carries activations to the array; a word is multicast in one bus cycle."""
     filter_bytes_per_cycle: Count = 8
+    """The same for weights."""
     psum_bytes_per_cycle: Count = 16
+    """The same for partial sums and outputs, both ways."""
 
 
 class PeArraySpec(ConfigModel):
     rows: Annotated[int, Field(ge=1, le=1024)] = 12
+    """Rows of PEs."""
     cols: Annotated[int, Field(ge=1, le=1024)] = 14
+    """Columns of PEs."""
     dataflow: Literal["row_stationary", "weight_stationary", "output_stationary", "input_stationary"] = (
         "row_stationary"
     )
+    """How a layer is mapped on the array; ``archsim list`` shows those that are available."""
     zero: Literal["none", "gate", "skip"] = "gate"
     """What a zero activation does: costs a MAC, costs its cycle but no MAC energy, costs neither."""
+    start: Literal["filled", "arrival"] = "filled"
+    """When PEs start on a pass: with filters and first windows in all scratchpads, or each word as it arrives."""
+    mapping: Literal["energy", "traffic"] = "energy"
+    """What a row-stationary mapping is chosen for: energy and time; or DRAM bytes, then buffer bytes, then time."""
     scratchpad: ScratchpadSpec = ScratchpadSpec()
     noc: NocSpec = NocSpec()
 
 
 class GlobalBufferSpec(ConfigModel):
     size_kib: Annotated[int, Field(ge=1, le=1 << 20)] = 108
+    """Size of the buffer, in KiB."""
     filter_kib: Annotated[int, Field(ge=1, le=1 << 20)] = 8
     """Part of ``size_kib`` that double-buffers filters; the rest holds feature maps and partial sums."""
     banks: Count = 27
+    """Banks it is built of. Energy of an access depends on the size of a bank; timing does not: there is one port."""
+    sharing: Literal["byte", "bank"] = "byte"
+    """What activations and partial sums share: every byte, or banks, each of which holds one of the two."""
     port_bytes_per_cycle: Count = 32
     """Bytes that the shared port between buffer, DMA and NoC moves in a cycle (reads and writes together)."""
     burst_bytes: Annotated[int, Field(ge=1, le=4096)] = 64
@@ -69,10 +88,15 @@ class DmaSpec(ConfigModel):
     """Largest piece that is handed to the DRAM at once; the unit of arbitration and of cancelling."""
     outstanding_chunks: Annotated[int, Field(ge=1, le=64)] = 2
     """Chunks that may be between DRAM and global buffer at a time, for each direction."""
+    overlap: Literal["all", "weights"] = "all"
+    """What moves while the array works: everything, or weights alone; then it stops for loads and stores of maps."""
+    compression: Literal["none", "rlc"] = "none"
+    """Feature maps in DRAM: plain, or run-length coded (5-bit runs of zeros, as many pairs as 63 of 64 bits hold)."""
 
 
 class DramSpec(ConfigModel):
     preset: str = "lpddr3-1600-x32"
+    """DRAM preset: a built-in name, or a path relative to this file."""
     policy: Literal["in_order", "frfcfs", "frfcfs_row_hit"] = "in_order"
     """Order of service: of arrival; first ready, first come; the same, but older hits keep their row open."""
     address_mapping: Literal["row_bank_column", "row_column_bank"] = "row_bank_column"
@@ -119,6 +143,7 @@ class ExitsSpec(ConfigModel):
     __pydantic_extra__: dict[str, ExitOverride]
 
     enabled: bool = True
+    """``false``: no branch exists; every image runs to the end of the trunk."""
 
     @property
     def thresholds(self) -> dict[str, int | None]:
@@ -128,6 +153,7 @@ class ExitsSpec(ConfigModel):
 
 class DbpSwitchSpec(ConfigModel):
     enabled: bool = True
+    """``false``: every branch that an image meets is evaluated."""
 
 
 class ArchSpec(ConfigModel):
@@ -135,8 +161,11 @@ class ArchSpec(ConfigModel):
 
     schema_: Literal["archsim.arch/1"] = Field(alias="schema")
     name: Name
+    """As results show it."""
     description: str = ""
+    """As ``archsim list`` shows it."""
     energy_table: str = "65nm"
+    """Energy table: a built-in name, or a path relative to this file. ``--energy-table`` wins over it."""
     clock: ClockSpec = ClockSpec()
     precision: PrecisionSpec = PrecisionSpec()
     pe_array: PeArraySpec = PeArraySpec()

@@ -79,6 +79,10 @@ class Document:
         position = self.mark(key).value
         return Path(position.source).parent if position.line else self.path.parent
 
+    def is_override(self, key: str | Iterable[str | int]) -> bool:
+        """True when a value was given on the command line, by ``--set``."""
+        return self.mark(key).value.source.startswith("--set ")
+
     def problem(self, key: str, message: str, hint: str = "") -> Problem:
         """A problem with the value of a dotted key."""
         return Problem(self.where(key), key, message, hint)

@@ -136,7 +136,8 @@ def _with_table(spec: ArchSpec, document: Document, problems: list[Problem]) -> 
 def _referenced(kind: Kind, ref: str, document: Document, key: str, problems: list[Problem]) -> str | None:
     """The reference, a path made absolute; None, and a problem, where there is no such file."""
     try:
-        found = find_file(kind, ref, document.where(key), key, document.folder(key))
+        folder = Path() if document.is_override(key) else document.folder(key)
+        found = find_file(kind, ref, document.where(key), key, folder)
     except InvalidInput as error:
         problems += error.problems
         return None

@@ -111,18 +111,26 @@ class BranchSpec(ConfigModel):
 
 class InputSpec(ConfigModel):
     height: PositiveInt
+    """Height of the image in pixels."""
     width: PositiveInt
+    """Width of the image in pixels."""
     channels: PositiveInt
+    """1 (grey) or 3 (RGB)."""
 
 
 class DatasetSpec(ConfigModel):
     name: str
+    """Name of the data set."""
     classes: Annotated[int, Field(ge=2, le=1 << 15)]
+    """Number of classes."""
     class_names: list[str] | None = None
+    """Names in the order of the labels."""
     encoding: str = ""
     """How the images are coded, as the accuracies must say it ("JPEG q75")."""
     source: str = ""
+    """Who made the images, and where."""
     licence: str = ""
+    """Their terms."""
 
 
 class WorkloadSpec(ConfigModel):

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import simpy
 
+from archsim.config.arch import DramSpec
 from archsim.config.dram import DramPresetSpec
-from archsim.sim.clock import Callback, Clock
-from archsim.timing.dram import DramCommands, InOrderDram
+from archsim.sim.clock import Callback, Clock, on_event
+from archsim.timing.dram import DramCommands, make_dram
 
 
 class Dram:
-    """First come, first served; requests of one core cycle are taken in the order of their stream's priority."""
+    """Requests reach the controller as they arrive; those of one core cycle in the order of their stream's priority.
 
-    def __init__(self, env: Clock, preset: DramPresetSpec, cycles_per_core_cycle: int) -> None:
+    The order in which they are served is up to the controller (``dram.policy``).
+    """
+
+    def __init__(
+        self, env: Clock, preset: DramPresetSpec, spec: DramSpec, cycles_per_core_cycle: int
+    ) -> None:
         self._env = env
-        self._core = InOrderDram(preset)
+        self._core = make_dram(preset, spec)
         self._ratio = cycles_per_core_cycle
         self._arrivals: list[tuple[int, int, int, bool, Callback]] = []
+        self._on_done: dict[int, Callback] = {}
+        self._wake_cycle = -1
         self.burst_bytes = preset.burst_bytes
 
     def whole_bursts_bytes(self, address: int, transfer_bytes: int) -> int:
@@ -28,14 +36,30 @@ class Dram:
     ) -> None:
         """Request consecutive bytes; ``on_done`` is called in the core cycle in which the last one has moved."""
         if not self._arrivals:
-            self._env.at_end_of_cycle(self._arbitrate)
+            on_event(self._env.end_of_cycle(), self._arbitrate)
         self._arrivals.append((priority, address, transfer_bytes, is_write, on_done))
 
     def _arbitrate(self, _: simpy.Event) -> None:
         arrivals, self._arrivals = sorted(self._arrivals, key=lambda arrival: arrival[0]), []
         for _priority, address, transfer_bytes, is_write, on_done in arrivals:
-            done = self._core.access(self._env.cycle * self._ratio, address, transfer_bytes, is_write)
-            self._env.after(-(-done // self._ratio) - self._env.cycle, on_done)
+            ticket = self._core.submit(self._env.cycle * self._ratio, address, transfer_bytes, is_write)
+            self._on_done[ticket] = on_done
+        self._wake_at_next_completion()
+
+    def _wake_at_next_completion(self) -> None:
+        """A later request may move the next completion either way; a wake-up that it made obsolete does nothing."""
+        completion = self._core.next_event()
+        cycle = -1 if completion is None else -(-completion // self._ratio)
+        if cycle not in (-1, self._wake_cycle):
+            self._env.after(cycle - self._env.cycle, self._wake)
+        self._wake_cycle = cycle
+
+    def _wake(self, event: simpy.Event) -> None:
+        if self._env.cycle != self._wake_cycle:
+            return
+        for ticket, _cycle in self._core.advance(self._env.cycle * self._ratio):
+            self._on_done.pop(ticket)(event)
+        self._wake_at_next_completion()
 
     def commands(self) -> DramCommands:
         """Commands issued so far, refreshes included."""
