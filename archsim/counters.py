@@ -30,7 +30,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("noc", "ifmap_byte", "byte", "an activation byte is multicast from the buffer to its PEs"),
     Action("noc", "filter_byte", "byte", "a weight byte is multicast from the buffer to its PEs"),
     Action("noc", "psum_byte", "byte", "a partial-sum or output byte moves between buffer and array"),
-    Action("noc", "local_psum_byte", "byte", "a partial-sum byte moves from a PE to its neighbour"),
+    Action(
+        "noc",
+        "local_psum_byte",
+        "byte",
+        "a partial-sum byte (in a systolic array any byte) moves from a PE to the next",
+    ),
     Action("pe_array", "mac", "MAC", "a multiply-accumulate is executed"),
     Action("pe_array", "gated_mac", "MAC", "a multiply-accumulate on a zero passes with the datapath gated"),
     Action("pe_array", "ifmap_spad_read", "word", "a PE reads an activation from its scratchpad"),

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 DATAFLOWS: dict[str, str] = {
     "row_stationary": "archsim.mapping.row_stationary:RowStationary",
+    "weight_stationary": "archsim.mapping.systolic:WeightStationary",
+    "output_stationary": "archsim.mapping.systolic:OutputStationary",
+    "input_stationary": "archsim.mapping.systolic:InputStationary",
 }
 """``module:class`` by the name in ``pe_array.dataflow``; the class takes no arguments."""
 

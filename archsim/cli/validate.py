@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -9,15 +11,23 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from archsim.cli.options import json_option
-from archsim.cli.output import print_json, print_table, print_title
+from archsim.cli.output import note, print_json, print_table, print_title
 
 if TYPE_CHECKING:
-    from archsim.validation.report import Validate, ValidationReport
+    from archsim.validation.report import RowComparison, Validate, ValidationReport
 
 TARGETS: dict[str, tuple[str, str]] = {
+    "eyeriss": (
+        "archsim.validation.eyeriss:validate_eyeriss",
+        "time, traffic and power of convolutions, measured on the Eyeriss chip",
+    ),
     "systolic": (
         "archsim.validation.systolic:validate_systolic",
         "cycles of systolic arrays, counted by SCALE-Sim",
+    ),
+    "dram": (
+        "archsim.validation.dram:validate_dram",
+        "cycles and commands of DRAM controllers, counted by Ramulator 2.1 and DRAMsim3",
     ),
 }
 """Name of each target: the :class:`~archsim.validation.report.Validate` that runs it, and what it is compared with."""
@@ -45,6 +55,16 @@ def validate(target: str, golden: str | None, as_json: bool) -> None:
         _print_report(report)
 
 
+ROWS_SHOWN = 20
+"""Reports of so many rows at most show each of them."""
+
+
+def _errors(row: RowComparison, metrics: Iterable[str]) -> tuple[str, ...]:
+    """Name and signed errors of one row; blank where it lacks a metric."""
+    cells = (f"{row.error_pct(metric):+.1f}" if metric in row.golden else "" for metric in metrics)
+    return (row.name, *cells)
+
+
 def _print_report(report: ValidationReport) -> None:
     found = report.to_json()
     worst = found["worst"]
@@ -54,7 +74,11 @@ def _print_report(report: ValidationReport) -> None:
         for metric, errors in report.by_metric.items()
     ]
     print_table(("metric", "mean error (%)", "max error (%)"), rows)
+    if len(report.by_metric) > 1 and len(report.rows) <= ROWS_SHOWN:
+        print_table(("error (%)", *report.by_metric), [_errors(row, report.by_metric) for row in report.rows])
     click.echo(
         f"worst: {worst['metric']} of {worst['row']}, golden {worst['golden']:.6g}, "
         f"predicted {worst['predicted']:.6g}, {worst['error_pct']:+.3f} %"
     )
+    for reason, rows_skipped in Counter(row.reason for row in report.skipped or ()).items():
+        note(f"rows skipped: {rows_skipped} ({reason})")

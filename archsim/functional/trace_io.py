@@ -6,7 +6,6 @@ Keys: ``header`` uint8, JSON with schema, workload, network_hash and exit_names;
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,11 @@ import numpy.typing as npt
 from archsim.errors import InvalidInput
 from archsim.functional.trace import NOT_COMPUTED, FunctionalTrace
 from archsim.network.graph import Network
-from archsim.network.npz import NpzReader, write_npz
+from archsim.network.npz import NpzReader, json_array, write_npz
 
 SCHEMA = "archsim.trace/1"
 MAX_TRACE_BYTES = 4 << 30
 """Largest trace in memory that is accepted: 40,000 images of a full-width VGG-16 at 64x64 pixels."""
-_MAX_HEADER_BYTES = 1 << 20
 _ZEROS = "zeros/"
 _HINT = "write it again with evaluate --save-trace"
 
@@ -37,7 +35,7 @@ def save_trace(path: Path, trace: FunctionalTrace) -> None:
         "exit_names": list(trace.exit_names),
     }
     arrays: Arrays = {
-        "header": np.frombuffer(json.dumps(header, sort_keys=True).encode(), np.uint8),
+        "header": json_array(header),
         "labels": trace.labels,
         "margins": trace.margins,
         "predictions": trace.predictions,
@@ -55,7 +53,7 @@ def load_trace(path: Path, network: Network, network_hash: str) -> FunctionalTra
     trace of another network or other weights.
     """
     with NpzReader(path) as reader:
-        header = _read_header(reader)
+        header = reader.json_object("header", _HINT)
         arrays = _read_arrays(reader, network)
         _check_header(reader, header, network, network_hash)
         if not reader.problems:
@@ -73,25 +71,6 @@ def load_trace(path: Path, network: Network, network_hash: str) -> FunctionalTra
         arrays["magnitude_sums"],
         zero_maps,
     )
-
-
-def _read_header(reader: NpzReader) -> dict[str, Any]:
-    size_bytes = reader.length("header")
-    if size_bytes is None or size_bytes > _MAX_HEADER_BYTES:
-        if size_bytes is not None:
-            reader.problem("header", f"found {size_bytes} bytes, expected at most {_MAX_HEADER_BYTES}")
-        return {}
-    content = reader.array("header", np.uint8, (size_bytes,))
-    if content is None:
-        return {}
-    try:
-        header = json.loads(content.tobytes())
-    except (ValueError, RecursionError):
-        header = None
-    if not isinstance(header, dict):
-        reader.problem("header", "found no JSON object", _HINT)
-        return {}
-    return header
 
 
 def _check_header(reader: NpzReader, header: dict[str, Any], network: Network, network_hash: str) -> None:

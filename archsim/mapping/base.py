@@ -26,27 +26,28 @@ class Placement:
 
     ifmap_on_chip: the input is already in the global buffer when the layer starts.
     ofmap_on_chip: the output (after fused pooling) stays in the global buffer for its readers.
-    ifmap_capacity_bytes: buffer bytes that this layer may use for its input while it streams from DRAM.
-    psum_capacity_bytes: buffer bytes for partial sums in flight.
+    capacity_bytes: buffer bytes that this layer may use, for partial sums in flight and for its input while that
+        streams from DRAM, as the dataflow shares them out.
     stored_shape: what reaches the buffer after the fused pools and adds; None is the layer's own output.
     summand_values: elements of the tensor that a fused ``add`` reads on the write path, 0 without an add.
     summand_on_chip: that tensor is in the global buffer; else it is loaded with the last channels of each output.
     dram_bytes_per_cycle: nominal rate with which the search for a mapping weighs DRAM traffic against cycles.
+    batch: images that the plan is for; stored_shape and summand_values are those of one image.
     """
 
     ifmap_on_chip: bool
     ofmap_on_chip: bool
-    ifmap_capacity_bytes: int
-    psum_capacity_bytes: int
+    capacity_bytes: int
     stored_shape: Shape | None = None
     summand_values: int = 0
     summand_on_chip: bool = True
     dram_bytes_per_cycle: int = 32
+    batch: int = 1
 
 
 @dataclass(frozen=True)
 class TilePlan:
-    """All tiles of one layer for one image, in execution order. Arrays are int64, one element a tile.
+    """All tiles of one layer for the images of a batch, in execution order. Arrays are int64, one element a tile.
 
     weight_load_bytes, weight_load_offset_bytes: fetched from the layer's weights in DRAM before the tile can start.
     ifmap_load_bytes, ifmap_load_offset_bytes: the same from the layer's input tensor.
@@ -99,15 +100,29 @@ class TilePlan:
 
 
 @dataclass(frozen=True)
+class MapTransfers:
+    """Bytes and offsets in DRAM of the feature maps of a plan; int64 arrays, one element a tile."""
+
+    ifmap_bytes: Int64Array
+    ifmap_offset_bytes: Int64Array
+    summand_bytes: Int64Array
+    summand_offset_bytes: Int64Array
+    store_bytes: Int64Array
+    store_offset_bytes: Int64Array
+
+
+@dataclass(frozen=True)
 class TileWork:
     """What the zeros of one image make of a plan; int64 arrays, one element a tile.
 
     compute_cycles: duration with the array's zero option (equal to the plan's unless zeros are skipped).
     nonzero_macs: MACs whose activation is not zero; the others are executed, gated or skipped as the option says.
+    maps: what feature maps take in DRAM where they are coded; None: the bytes of the plan.
     """
 
     compute_cycles: Int64Array
     nonzero_macs: Int64Array
+    maps: MapTransfers | None = None
 
 
 class Dataflow(Protocol):
@@ -119,6 +134,13 @@ class Dataflow(Protocol):
         """Tiles of one layer. Raises :class:`~archsim.errors.InvalidInput` when the layer cannot be mapped."""
         ...
 
+    def cost(self, layer: Layer, arch: ArchSpec, placement: Placement) -> int | None:
+        """Relative cost (energy with the static share of its time) of the plan; None when no mapping fits.
+
+        Never more with more capacity: by it :mod:`archsim.mapping.residency` shares out the buffer.
+        """
+        ...
+
     def work(self, layer: Layer, arch: ArchSpec, plan: TilePlan, nonzero: BoolArray) -> TileWork:
-        """Data-dependent part. nonzero: bool (height, width, channels), the layer's input tensor != 0."""
+        """Data-dependent part. nonzero: bool ([batch,] height, width, channels), the layer's input tensor != 0."""
         ...

@@ -108,6 +108,10 @@ class Hardware:
     """The parts of an architecture that a row-stationary mapping depends on; widths in bits, buses in bytes a cycle.
 
     skips_zeros: MACs on zero activations take no cycle.
+    stops_for_maps: the array stands still while activations are loaded and outputs stored (``dma.overlap: weights``).
+    starts_on_arrival: PEs do not wait until their scratchpads are filled (``pe_array.start: arrival``).
+    least_traffic: mappings are chosen by it (``pe_array.mapping: traffic``).
+    map_bytes: buffer for activations and partial sums; bank_bytes: what each of the two takes multiples of.
     """
 
     name: str
@@ -124,6 +128,22 @@ class Hardware:
     psum_bits: int
     filter_bytes: int
     skips_zeros: bool
+    stops_for_maps: bool
+    starts_on_arrival: bool
+    least_traffic: bool
+    map_bytes: int
+    bank_bytes: int
+
+    @property
+    def passes_of_filters(self) -> int:
+        """Passes of filters that the buffer holds: one in use and the next, or only the next where they are prefetched
+        when the scratchpads have taken the ones before.
+        """
+        return 1 if self.stops_for_maps else 2
+
+    def in_banks(self, size_bytes: Int64Array) -> Int64Array:
+        """Bytes of the banks that hold so many."""
+        return -(-size_bytes // self.bank_bytes) * self.bank_bytes
 
 
 def geometry_of(layer: Layer) -> Geometry:
@@ -152,6 +172,7 @@ def geometry_of(layer: Layer) -> Geometry:
 def hardware_of(arch: ArchSpec) -> Hardware:
     """The integers of an architecture that a mapping depends on."""
     array, noc, spad = arch.pe_array, arch.pe_array.noc, arch.pe_array.scratchpad
+    buffer = arch.global_buffer
     return Hardware(
         name=arch.name,
         rows=array.rows,
@@ -165,6 +186,11 @@ def hardware_of(arch: ArchSpec) -> Hardware:
         activation_bits=arch.precision.activation_bits,
         weight_bits=arch.precision.weight_bits,
         psum_bits=arch.precision.psum_bits,
-        filter_bytes=arch.global_buffer.filter_kib * 1024,
+        filter_bytes=buffer.filter_kib * 1024,
         skips_zeros=array.zero == "skip",
+        stops_for_maps=arch.dma.overlap == "weights",
+        starts_on_arrival=array.start == "arrival",
+        least_traffic=array.mapping == "traffic",
+        map_bytes=max(buffer.size_kib - buffer.filter_kib, 0) * 1024,
+        bank_bytes=buffer.size_kib * 1024 // buffer.banks if buffer.sharing == "bank" else 1,
     )

@@ -1,114 +1,226 @@
-"""Choice of a row-stationary mapping: every candidate of a small grid is costed, the cheapest that fits is taken."""
+"""Choice of a row-stationary mapping: every candidate of a grid is costed, the cheapest that fits is taken."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 
-from archsim.errors import InvalidInput
-from archsim.mapping.base import Int64Array, Placement
+from archsim.mapping.base import BoolArray, Int64Array, Placement
 from archsim.mapping.geometry import Geometry, Hardware, byte_count
 from archsim.mapping.passes import Passes, fetches_of, phases_of
-from archsim.mapping.tiling import RowStationaryMapping, Tiling
+from archsim.mapping.tiling import SIZES, RowStationaryMapping, Tiling
 
 SPLITS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 """Into how many parts a dimension may be cut, besides not at all and completely."""
-
-
 DRAM_COST, BUFFER_COST, MAC_COST = 200, 6, 4
 """Energy of a word from DRAM, of one from the buffer and of a MAC with its scratchpads, in units of a MAC alone
 (Chen et al., ISCA 2016, Table IV: 200, 6 and 1 + 3 x 1). They rank mappings; joules come from the energy table."""
-
-
+PE_CYCLE_COST = 4
+"""Clock and leakage of the chip for a cycle, per PE, in the same units: 205 mW at 200 MHz over 168 PEs are 6.1 pJ, the
+6.3 pJ of a MAC with its scratchpads (both fitted to the published AlexNet layers of the chip)."""
+LEXICAL = 1000
+"""With ``pe_array.mapping: traffic`` a byte of DRAM counts as so many of the buffer, one of those as so many cycles."""
 SKIPPED_SHARE = 2
 """An array that skips zeros is mapped for activations of which one in this many is not zero, as behind a ReLU."""
+UNLIMITED_BYTES = 1 << 62
+PART = 8192
+"""Mappings that are costed at a time, for the sake of memory."""
+
+Source = tuple[bool, bool, bool]
+"""(input on chip, output on chip, summand on chip)."""
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Estimates for a whole layer, one element a candidate."""
+class Frontier:
+    """The mappings of a layer that are cheaper than all that need less of the buffer, by rising need."""
 
-    cycles: Int64Array
-    dram_bytes: Int64Array
-    buffer_bytes: Int64Array
-    macs: int
+    needed_bytes: tuple[int, ...]
+    costs: tuple[int, ...]
+    mappings: tuple[RowStationaryMapping, ...]
 
-    @property
-    def energy_delay(self) -> npt.NDArray[np.float64]:
-        """Relative energy times cycles."""
-        energy = DRAM_COST * self.dram_bytes + BUFFER_COST * self.buffer_bytes + MAC_COST * self.macs
-        return energy.astype(np.float64) * self.cycles.astype(np.float64)
+    def at(self, capacity_bytes: int) -> int | None:
+        """Position of the cheapest mapping that fits; None when none does."""
+        position = bisect_right(self.needed_bytes, capacity_bytes) - 1
+        return None if position < 0 else position
 
 
-def best_mapping(geo: Geometry, hw: Hardware, placement: Placement) -> RowStationaryMapping:
-    """The mapping with the least estimated energy-delay product, then time, DRAM and buffer traffic, place in the grid.
+def frontier_of(geo: Geometry, hw: Hardware, placement: Placement) -> Frontier:
+    """Mappings for one placement, whatever its capacity."""
+    source = (placement.ifmap_on_chip, placement.ofmap_on_chip, placement.summand_on_chip)
+    anywhere = replace(
+        placement, capacity_bytes=0, ifmap_on_chip=True, ofmap_on_chip=True, summand_on_chip=True
+    )
+    sources = _sources(placement) if placement.batch == 1 else (source,)
+    return _frontiers(geo, hw, anywhere, sources)[source]
 
-    The time of a pass is the longer of its time on the array and its DRAM bytes at the nominal rate. On VGG-16
-    (32x32, full width) time alone costs 15 % more DRAM traffic to be 3 % faster. Raises InvalidInput, naming every
-    limit in the way, when no mapping fits.
-    """
-    tiling = candidates(geo, hw, placement)
+
+@lru_cache(maxsize=4096)
+def _frontiers(
+    geo: Geometry, hw: Hardware, anywhere: Placement, sources: tuple[Source, ...]
+) -> Mapping[Source, Frontier]:
+    """Frontiers for several places of input, output and summand: what the array does is the same for all."""
+    tiling = candidates(geo, hw, anywhere.batch)
+    tiling = replace(tiling, placement=replace(anywhere, capacity_bytes=UNLIMITED_BYTES))
     tiling = tiling.select(tiling.fits())
-    if not len(tiling.e):
-        smallest = RowStationaryMapping(1, 1, 1, 1, 1, strips_outer=True)
-        raise InvalidInput(Tiling.of(geo, hw, placement, smallest).problems())
-    cost = cost_of(tiling)
-    order = np.lexsort((cost.buffer_bytes, cost.dram_bytes, cost.cycles, cost.energy_delay))
-    return tiling.at(int(order[0]))
+    parts = [_costs(tiling.part(start, PART), sources) for start in range(0, max(len(tiling.e), 1), PART)]
+    costs = {source: np.concatenate([part[source] for part in parts], axis=1) for source in sources}
+    windows = [tiling.window_bytes if stays else tiling.stream_bytes for stays in _ways(hw)]
+    needs = np.stack([tiling.psum_bytes + window for window in windows])
+    return {
+        source: _pareto(tiling, cost.ravel(), tiling.psum_bytes if source[0] else needs.ravel())
+        for source, cost in costs.items()
+    }
 
 
-def candidates(geo: Geometry, hw: Hardware, placement: Placement) -> Tiling:
-    """The grid: balanced cuts of output rows, channels and filters, stackings of sets, both loop orders.
+def _sources(placement: Placement) -> tuple[Source, ...]:
+    """All places that there are."""
+    summand_places = (True, False) if placement.summand_values else (True,)
+    return tuple(product((True, False), (True, False), summand_places))
 
-    Sizes that just fill the buffer are in it, and the smallest mapping of all, so that what can be mapped is mapped.
+
+def _ways(hw: Hardware) -> tuple[bool, ...]:
+    """Whether an input in DRAM may stay on chip once it is loaded."""
+    return (False,) if hw.stops_for_maps else (True, False)
+
+
+def _costs(tiling: Tiling, sources: Sequence[Source]) -> dict[Source, Int64Array]:
+    """(ways to read the input, mappings) by the places of input, output and summand."""
+    work = _Estimate.of(tiling)
+    loaded = {stays: _loaded_bytes(work, stays) for stays in (*_ways(tiling.hardware), None)}
+    costs = {}
+    for ifmap_on_chip, on_chip, summand_on_chip in sources:
+        out = (not on_chip) * work.stored + (not summand_on_chip) * work.summand
+        ways = (None,) if ifmap_on_chip else _ways(tiling.hardware)
+        costs[ifmap_on_chip, on_chip, summand_on_chip] = np.stack(
+            [_cost(work, loaded[stays] + out) for stays in ways]
+        )
+    return costs
+
+
+def _pareto(tiling: Tiling, costs: Int64Array, needs: Int64Array) -> Frontier:
+    """Cheapest first among those that need the same; of equals the first in the grid."""
+    order = np.lexsort((costs, needs))
+    best = np.minimum.accumulate(costs[order])
+    is_better = np.concatenate([[True], best[1:] < best[:-1]])[: len(order)]
+    chosen = order[is_better]
+    return Frontier(
+        needed_bytes=tuple(needs[chosen].tolist()),
+        costs=tuple(costs[chosen].tolist()),
+        mappings=tuple(tiling.at(int(index) % len(tiling.e)) for index in chosen),
+    )
+
+
+def candidates(geo: Geometry, hw: Hardware, batch: int = 1) -> Tiling:
+    """The mappings among which is chosen; those of a batch are :func:`batch_candidates`.
+
+    A grid of balanced cuts of output rows, channels and filters, stackings of sets, both loop orders. It does not
+    depend on the capacity of a placement, so that more capacity can only add choices.
     """
-    smallest = RowStationaryMapping(1, 1, 1, 1, 1)
-    grid = {smallest, replace(smallest, strips_outer=True)}
+    if batch > 1:
+        return batch_candidates(geo, hw, batch)
+    grid = {(1, 1, 1, 1, 1, 1, 1)}
     bands = max(hw.rows // geo.kernel_rows, 1)
     for e in _parts(geo.out_height, bands * hw.cols):
-        sets = bands * (hw.cols // e) if e <= hw.cols else bands // -(-e // hw.cols)
-        psum_limit = _psums_held(geo, hw, placement, e)
-        for r in [1] if geo.depthwise else _parts(min(sets, geo.channels), sets):
-            limits = {sets // r, psum_limit, _filters_held(geo, hw, r)} | ({1} if geo.depthwise else set())
-            for t in {min(sets // r, geo.filters, max(limit, 1)) for limit in limits}:
-                for p, q in _interleavings(geo, hw, r, t, psum_limit // t):
-                    grid.add(RowStationaryMapping(e, p, q, r, t))
-                    if e < geo.out_height and not geo.depthwise:
-                        grid.add(RowStationaryMapping(e, p, q, r, t, strips_outer=True))
-    ordered = sorted(
-        grid, key=lambda found: (found.strips_outer, -found.e, -found.p, -found.q, -found.r, -found.t)
-    )
-    return Tiling.grid(geo, hw, placement, ordered)
+        sets = _sets(hw, bands, e)
+        for r in (1,) if geo.depthwise else _parts(min(sets, geo.channels), sets):
+            for share in (1, 2, 4, sets):
+                t = min(max(sets // (r * share), 1), geo.filters, max(_filters_held(geo, hw, r), 1))
+                grid |= {(e, p, q, r, t, 1, 1) for p, q in _interleavings(geo, hw, r, t)}
+    columns = np.array(sorted(grid, reverse=True), np.int64)
+    outer = columns[:0] if geo.depthwise else columns[columns[:, 0] < geo.out_height]
+    strips_outer: BoolArray = np.arange(len(columns) + len(outer)) >= len(columns)
+    return _tiling(geo, hw, batch, np.concatenate([columns, outer]), strips_outer)
 
 
-def _parts(length: int, most: int) -> list[int]:
+def batch_candidates(geo: Geometry, hw: Hardware, batch: int) -> Tiling:
+    """Every mapping of a batch whose passes are alike: images and filters are cut into equal parts.
+
+    Balanced cuts of output rows, any interleaving and stacking of channels, filter blocks of any divisor of the
+    filters; as many filters in a PE as it holds, for then a block takes the fewest passes. Filter blocks are the outer
+    loop.
+    """
+    grid = [(1, 1, 1, 1, 1, 1, 1)]
+    bands = max(hw.rows // geo.kernel_rows, 1)
+    for e in sorted({-(-geo.out_height // strips) for strips in range(1, geo.out_height + 1)}):
+        sets = _sets(hw, bands, e)
+        values_bytes = e * geo.out_width * hw.psum_bits // 8
+        for t in divisors(geo.filters, sets):
+            for r in range(1, 2 if geo.depthwise else min(sets // t, geo.channels) + 1):
+                grid += [
+                    (e, p, q, r, t, n, g)
+                    for p, q, g in _blocks(geo, hw, r, t)
+                    for n in divisors(batch, batch)
+                    if n * g * p * t * values_bytes <= hw.map_bytes
+                ]
+    columns = np.array(grid, np.int64)
+    return _tiling(geo, hw, batch, columns, np.zeros(len(columns), np.bool_))
+
+
+def _tiling(geo: Geometry, hw: Hardware, batch: int, columns: Int64Array, strips_outer: BoolArray) -> Tiling:
+    sizes = dict(zip(SIZES, columns.T, strict=True))
+    placement = Placement(True, True, UNLIMITED_BYTES, batch=batch)
+    return Tiling(geo, hw, placement, strips_outer=strips_outer, **sizes)
+
+
+def _sets(hw: Hardware, bands: int, e: int) -> int:
+    """PE sets that the array holds; a set wider than the array is folded onto more bands."""
+    return bands * (hw.cols // e) if e <= hw.cols else bands // -(-e // hw.cols)
+
+
+def divisors(number: int, most: int) -> list[int]:
+    """Divisors of a number, none above ``most``.
+
+    >>> divisors(12, 4)
+    [1, 2, 3, 4]
+    """
+    return [size for size in range(1, min(number, most) + 1) if number % size == 0]
+
+
+def _blocks(geo: Geometry, hw: Hardware, r: int, t: int) -> list[tuple[int, int, int]]:
+    """(p, q, g) for blocks of g*p*t filters, all of them full."""
+    most_q = max(min(hw.ifmap_words, hw.filter_words) // geo.kernel_cols, 1)
+    if geo.depthwise:
+        return [(1, q, 1) for q in divisors(geo.filters // t, min(most_q, hw.psum_words))]
+    blocks = []
+    for q in range(1, min(most_q, -(-geo.channels // r)) + 1):
+        held = min(
+            hw.psum_words, hw.filter_words // (q * geo.kernel_cols), _filters_held(geo, hw, q * r) // t
+        )
+        for filters in divisors(geo.filters // t, geo.filters):
+            p = max(divisors(filters, max(held, 1)))
+            blocks.append((p, q, filters // p))
+    return blocks
+
+
+@lru_cache(maxsize=1 << 16)
+def _parts(length: int, most: int) -> tuple[int, ...]:
     """Sizes of even parts of ``length``, none above ``most``; always with 1, and with ``most`` where it is a limit.
 
     >>> _parts(13, 14), _parts(32, 14)
-    ([1, 2, 3, 4, 5, 7, 13], [1, 2, 3, 4, 6, 7, 8, 11, 14])
+    ((1, 2, 3, 4, 5, 7, 13), (1, 2, 3, 4, 6, 7, 8, 11, 14))
     """
     sizes = {-(-length // split) for split in SPLITS} | {1}
     if length > most:
         sizes.add(most)
         sizes.add(-(-length // -(-length // most)))
-    return sorted(size for size in sizes if size <= most)
-
-
-def _psums_held(geo: Geometry, hw: Hardware, placement: Placement, e: int) -> int:
-    """Filters whose partial sums of a strip the buffer holds."""
-    return placement.psum_capacity_bytes * 8 // (e * geo.out_width * hw.psum_bits)
+    return tuple(sorted(size for size in sizes if size <= most))
 
 
 def _filters_held(geo: Geometry, hw: Hardware, channels: int) -> int:
-    """Filters of so many channels of which the filter part holds two passes."""
-    return hw.filter_bytes * 8 // (2 * hw.weight_bits * channels * geo.kernel_rows * geo.kernel_cols)
+    """Filters of so many channels of which the filter part holds the passes that it must."""
+    pass_bits = hw.weight_bits * channels * geo.kernel_rows * geo.kernel_cols
+    return hw.filter_bytes * 8 // (hw.passes_of_filters * pass_bits)
 
 
-def _interleavings(geo: Geometry, hw: Hardware, r: int, t: int, psum_limit: int) -> set[tuple[int, int]]:
-    """(p, q) that share out filters and channels evenly: as many filters as the PEs, the buffer's partial sums or
-    the filter part (for all channels, so that weights stay) hold, and the next two fewer.
+def _interleavings(geo: Geometry, hw: Hardware, r: int, t: int) -> set[tuple[int, int]]:
+    """(p, q) that share out filters and channels evenly: as many filters as the PEs or the filter part (for all
+    channels, so that weights stay) hold or the next fewer, and a half, a quarter and one of them for small buffers.
     """
     most_q = max(min(hw.ifmap_words, hw.filter_words) // geo.kernel_cols, 1)
     if geo.depthwise:
@@ -119,58 +231,119 @@ def _interleavings(geo: Geometry, hw: Hardware, r: int, t: int, psum_limit: int)
         in_pe = min(
             hw.psum_words, hw.filter_words // (q * geo.kernel_cols), _filters_held(geo, hw, q * r) // t
         )
-        staying = 2 * _filters_held(geo, hw, geo.channels + q * r) // t
-        for most in {in_pe, min(in_pe, psum_limit), min(in_pe, staying)}:
-            pairs |= {(p, q) for p in _parts(filters_a_set, max(most, 1))[-3:]}
+        staying = min(in_pe, 2 * _filters_held(geo, hw, geo.channels + q * r) // t)
+        sizes = {size for most in (in_pe, staying) for size in _parts(filters_a_set, max(most, 1))[-2:]}
+        sizes |= {_parts(filters_a_set, max(in_pe // share, 1))[-1] for share in (2, 4, 8)}
+        pairs |= {(p, q) for p in sizes}
     return pairs
 
 
-def cost_of(tiling: Tiling) -> Cost:
-    """Estimates over the kinds of passes (first, inner, last of each loop), each as often as it occurs.
+@dataclass(frozen=True)
+class _Estimate:
+    """Kinds of passes (first, inner, last of each loop) of every candidate, and how often each kind occurs.
 
-    Strips beside padding are all taken as the first or the last one, which is exact when padding is at most e rows.
+    Exact but for rounding when padding is at most e rows: then only the first and the last strip meet it.
     """
-    rows = tiling.columns()
-    group, group_times = _kinds(tiling.filter_groups)
-    strip, strip_times = _kinds(tiling.strips)
-    channel, channel_times = _kinds(tiling.channel_groups)
-    kinds = np.indices((3, 3, 3)).reshape(3, -1)
-    passes = Passes.of(rows, group[:, kinds[0]], strip[:, kinds[1]], channel[:, kinds[2]])
-    times = group_times[:, kinds[0]] * strip_times[:, kinds[1]] * channel_times[:, kinds[2]]
 
-    geo, hw, placement = tiling.geometry, tiling.hardware, tiling.placement
-    stored = passes.outputs * stored_bytes_of(geo, hw, placement) // geo.outputs
-    summand = passes.outputs * summand_bytes_of(hw, placement) // geo.outputs
-    phases, fetches = phases_of(passes, stored, summand), fetches_of(passes)
-    dram = byte_count(fetches.weight_words, hw.weight_bits) + byte_count(
-        fetches.ifmap_words, hw.activation_bits
-    )
-    dram = dram + (not placement.ofmap_on_chip) * stored + (not placement.summand_on_chip) * summand
-    busy = passes.busy_cycles // (SKIPPED_SHARE if hw.skips_zeros else 1)
-    compute = np.maximum(busy + passes.accumulate_cycles, phases.bus_cycles)
-    cycles = phases.fill_cycles + compute + phases.drain_cycles
-    cycles = np.maximum(cycles, -(-dram // placement.dram_bytes_per_cycle))
-    return Cost(
-        cycles=(times * cycles).sum(axis=1),
-        dram_bytes=(times * dram).sum(axis=1),
-        buffer_bytes=(times * phases.buffer_bytes).sum(axis=1),
-        macs=geo.macs,
-    )
+    passes: Passes
+    times: Int64Array
+    array_cycles: Int64Array
+    buffer_bytes: Int64Array
+    stored: Int64Array
+    summand: Int64Array
+
+    @classmethod
+    def of(cls, tiling: Tiling) -> _Estimate:
+        rows = tiling.columns()
+        loops = (
+            _group_kinds(tiling),
+            _kinds(tiling.strips),
+            _kinds(tiling.channel_groups),
+            _kinds(tiling.image_groups),
+        )
+        kinds = np.indices([index.shape[1] for index, _ in loops]).reshape(len(loops), -1)
+        passes = Passes.of(rows, *(index[:, kind] for (index, _), kind in zip(loops, kinds, strict=True)))
+        times = [times[:, kind] for (_, times), kind in zip(loops, kinds, strict=True)]
+        geo, hw, placement = tiling.geometry, tiling.hardware, tiling.placement
+        outputs = geo.outputs * placement.batch
+        stored = passes.outputs * stored_bytes_of(geo, hw, placement) // outputs
+        summand = passes.outputs * summand_bytes_of(hw, placement) // outputs
+        phases = phases_of(passes, stored, summand)
+        busy = passes.busy_cycles // (SKIPPED_SHARE if hw.skips_zeros else 1)
+        compute = np.maximum(busy + passes.accumulate_cycles, phases.bus_cycles)
+        return cls(
+            passes=passes,
+            times=cast(Int64Array, np.multiply.reduce(times)),
+            array_cycles=phases.fill_cycles + compute + phases.drain_cycles,
+            buffer_bytes=phases.buffer_bytes,
+            stored=stored,
+            summand=summand,
+        )
 
 
-def _kinds(length: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """Indices of the first, an inner and the last iteration of loops, and how many iterations each stands for."""
+Kinds = tuple[Int64Array, Int64Array]
+"""Of the loops of many mappings: indices (mapping, kind) of iterations, and how many iterations each stands for."""
+
+
+def _kinds(length: Int64Array) -> Kinds:
+    """The first, an inner and the last iteration."""
     index = np.stack([np.zeros_like(length), np.minimum(length - 1, 1), length - 1], axis=1)
     times = np.stack([np.ones_like(length), np.maximum(length - 2, 0), (length > 1).astype(np.int64)], axis=1)
-    return index, times
+    return _met(index, times)
+
+
+def _group_kinds(tiling: Tiling) -> Kinds:
+    """The first and the last filter group, the first of an inner block and one that is not the first of its block."""
+    groups, block, blocks = tiling.filter_groups, tiling.block_groups, tiling.filter_blocks
+    last = groups - 1
+    last_leads, is_other = last % block == 0, last > 0
+    index = np.stack([np.zeros_like(last), np.minimum(block, last), np.minimum(1, last), last], axis=1)
+    leading = blocks - 1 - (is_other & last_leads)
+    following = groups - blocks - (is_other & ~last_leads)
+    return _met(index, np.stack([np.ones_like(last), leading, following, is_other.astype(np.int64)], axis=1))
+
+
+def _met(index: Int64Array, times: Int64Array) -> Kinds:
+    """Without the kinds that occur in no mapping."""
+    is_met = times.any(axis=0)
+    return index[:, is_met], times[:, is_met]
+
+
+def _loaded_bytes(work: _Estimate, ifmap_stays: bool | None) -> Int64Array:
+    """DRAM bytes that passes load before they start; ifmap_stays None: the input is on chip."""
+    rows = work.passes.tiling
+    capacity_bytes = UNLIMITED_BYTES if ifmap_stays else 0
+    placement = replace(rows.placement, ifmap_on_chip=ifmap_stays is None, capacity_bytes=capacity_bytes)
+    fetches = fetches_of(replace(work.passes, tiling=replace(rows, placement=placement)))
+    hw = rows.hardware
+    return byte_count(fetches.weight_words, hw.weight_bits) + byte_count(
+        fetches.ifmap_words, hw.activation_bits
+    )
+
+
+def _cost(work: _Estimate, dram_bytes: Int64Array) -> Int64Array:
+    """One element a candidate. dram_bytes: of passes, whose time is the longer of the array's and the DRAM's."""
+    tiling = work.passes.tiling
+    hw = tiling.hardware
+    cycles = np.maximum(work.array_cycles, -(-dram_bytes // tiling.placement.dram_bytes_per_cycle))
+    if hw.least_traffic:
+        cost = LEXICAL * (LEXICAL * dram_bytes + work.buffer_bytes) + cycles
+        return cast(Int64Array, (work.times * cost).sum(axis=1))
+    cost = (
+        DRAM_COST * dram_bytes + BUFFER_COST * work.buffer_bytes + PE_CYCLE_COST * hw.rows * hw.cols * cycles
+    )
+    macs = tiling.geometry.macs * tiling.placement.batch
+    total: Int64Array = (work.times * cost).sum(axis=1) + MAC_COST * macs
+    return total
 
 
 def stored_bytes_of(geo: Geometry, hw: Hardware, placement: Placement) -> int:
     """Bytes of the tensor that the layer and what is fused with it write."""
     values = placement.stored_shape.elements if placement.stored_shape else geo.outputs
+    values *= placement.batch
     return -(-values * (hw.psum_bits if geo.is_classifier else hw.activation_bits) // 8)
 
 
 def summand_bytes_of(hw: Hardware, placement: Placement) -> int:
     """Bytes of the tensor that a fused ``add`` reads."""
-    return -(-placement.summand_values * hw.activation_bits // 8)
+    return -(-placement.summand_values * placement.batch * hw.activation_bits // 8)

@@ -80,3 +80,35 @@ def set_work(taps, blocks, geometry):  # type: ignore[no-untyped-def]
                     result[index, 1] += work
                     result[index, 0] = max(result[index, 0], work)
     return result
+
+
+@kernel
+def window_taps(nonzero, window, out_width, position_bins, element_bins, depthwise):  # type: ignore[no-untyped-def]
+    """Nonzero activations under the windows, counted by bins of output positions and of window elements.
+
+    nonzero: bool (images, height, width, channels). window: (kernel rows, kernel columns, strides, paddings).
+    position_bins: int64 (images * out_height * out_width,); element_bins: int64 (elements of a window,), elements in
+    the order (channel, row, column), of one channel if ``depthwise``. Returns int64 (channels if depthwise else 1,
+    position bins, element bins).
+    """
+    kernel_rows, kernel_cols, stride_rows, stride_cols, pad_rows, pad_cols = window
+    images, height, width, channels = nonzero.shape
+    positions = position_bins.shape[0] // images
+    groups = channels if depthwise else 1
+    taps = kernel_rows * kernel_cols
+    counts = np.zeros((groups, position_bins[-1] + 1, element_bins[-1] + 1), np.int64)
+    for index in range(position_bins.shape[0]):
+        image, position = index // positions, index % positions
+        position_bin = position_bins[index]
+        top = position // out_width * stride_rows - pad_rows
+        left = position % out_width * stride_cols - pad_cols
+        for tap in range(taps):
+            y, x = top + tap // kernel_cols, left + tap % kernel_cols
+            if y < 0 or y >= height or x < 0 or x >= width:
+                continue
+            for channel in range(channels):
+                if nonzero[image, y, x, channel]:
+                    group = channel if depthwise else 0
+                    element = tap if depthwise else channel * taps + tap
+                    counts[group, position_bin, element_bins[element]] += 1
+    return counts

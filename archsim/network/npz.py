@@ -7,6 +7,7 @@ the caller expects, so that a small file cannot ask for all memory.
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import os
 import zipfile
@@ -25,6 +26,7 @@ from archsim.errors import InvalidInput, Problem, did_you_mean
 _MOST_LISTED = 20
 """Unexpected arrays that are named one by one: a hostile archive could hold millions."""
 Found = TypeVar("Found")
+_MAX_JSON_BYTES = 1 << 20
 _SUFFIX = ".npy"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _READ_ERRORS = (
@@ -114,6 +116,25 @@ class NpzReader:
 
         return self._open(key, read)
 
+    def json_object(self, key: str, hint: str = "") -> dict[str, Any]:
+        """A JSON object written by :func:`json_array`; empty (and a problem) when the file has none."""
+        size_bytes = self.length(key)
+        if size_bytes is None or size_bytes > _MAX_JSON_BYTES:
+            if size_bytes is not None:
+                self.problem(key, f"found {size_bytes} bytes, expected at most {_MAX_JSON_BYTES}")
+            return {}
+        content = self.array(key, np.uint8, (size_bytes,))
+        if content is None:
+            return {}
+        try:
+            found = json.loads(content.tobytes())
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            self.problem(key, "found no JSON object", hint)
+            return {}
+        return found
+
     def _open(self, key: str, read: Callable[[IO[bytes]], Found | None]) -> Found | None:
         """What ``read`` makes of an array; None (and a problem) where it is missing or reading raises."""
         try:
@@ -145,6 +166,11 @@ class NpzReader:
         missing = isinstance(error, FileNotFoundError)
         message = "found no such file" if missing else f"found no readable .npz file ({error})"
         return Problem(str(self.path), "", message, "" if missing else "the file may be truncated")
+
+
+def json_array(content: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+    """A JSON object as an array; equal objects give equal arrays."""
+    return np.frombuffer(json.dumps(content, sort_keys=True).encode(), np.uint8)
 
 
 def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

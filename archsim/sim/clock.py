@@ -29,12 +29,12 @@ class Clock(simpy.Environment):
         """Call back when ``delay_cycles`` have passed."""
         on_event(self.timeout(delay_cycles), callback)
 
-    def at_end_of_cycle(self, callback: Callback) -> None:
-        """Call back in this cycle, after everything that happens in it: an arbiter sees all its requests."""
+    def end_of_cycle(self) -> simpy.Event:
+        """Event in this cycle, after everything else that happens in it: an arbiter sees all its requests."""
         event = self.event()
-        on_event(event, callback)
         event._ok, event._value = True, None
         self.schedule(event, priority=END_OF_CYCLE)
+        return event
 
 
 def on_event(event: simpy.Event, callback: Callback) -> None:

@@ -57,6 +57,7 @@ class Controller:
                 self._on_branch(report)
             self._dispatch(units)
         if self.left_at is not None:
+            yield self._wiring.clock.end_of_cycle()  # what starts in the cycle of the exit is paid for
             units.pe_array.abort()
             units.dma.cancel()
         yield self._wiring.clock.timeout(self._program.arch.controller.result_cycles)

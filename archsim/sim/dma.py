@@ -3,18 +3,25 @@
 Arbitration. Three streams (branch weights, loads, stores) each keep at most ``dma.outstanding_chunks`` chunks under
 way. The DRAM serves chunks in the order of arrival; chunks of one core cycle in the order branch, load, store.
 A load takes DRAM, then the buffer port; a store takes the port, then DRAM. Cancelling drops the chunks that were not
-handed over yet; those under way finish and are paid for.
+handed over yet; those under way finish and are paid for. Feature maps are coded and decoded between DRAM and port.
+
+With ``dma.overlap: weights`` only weights are loaded ahead, those of a tile when the array has taken those of the tile
+before. The array itself asks for its activations and for the storing of its outputs, and waits.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
 
 import simpy
 
-from archsim.schedule.program import TensorSource
+from archsim.mapping.base import MapTransfers
+from archsim.mapping.compression import map_transfers
+from archsim.schedule.program import Step, TensorSource
 from archsim.sim.channel import Channel, Credits, Wait
 from archsim.sim.clock import Callback, on_event
 from archsim.sim.dram import Dram
@@ -26,6 +33,10 @@ BUFFER_HALVES = 2
 """Tiles that may be in the buffer at a time: one computes, one loads."""
 
 
+MapsOf = Callable[[int], MapTransfers | None]
+"""What feature maps take in DRAM by step; None: the bytes of the plan."""
+
+
 class StreamId(IntEnum):
     """Streams in the order of their priority within a core cycle."""
 
@@ -34,8 +45,24 @@ class StreamId(IntEnum):
     STORE = 2
 
 
+@dataclass
+class _Transfer:
+    """Chunks that have not finished yet, in whatever order the memory serves them."""
+
+    done: simpy.Event
+    chunks_left: int
+
+    def finish_chunk(self) -> None:
+        self.chunks_left -= 1
+        if self.chunks_left == 0:
+            self.done.succeed()
+
+
 class Stream:
-    """One direction of traffic with its own limit of chunks under way; ``moved`` counts bytes by owner."""
+    """One direction of traffic with its own limit of chunks under way.
+
+    ``moved`` counts bytes over the DRAM channel by owner, ``buffered`` those over the port of the global buffer.
+    """
 
     def __init__(self, wiring: Wiring, stream: StreamId, dram: Dram, glb: GlobalBuffer) -> None:
         self._wiring = wiring
@@ -46,6 +73,7 @@ class Stream:
         self.credits = Credits(wiring.clock, wiring.program.arch.dma.outstanding_chunks)
         self._on_quiet: simpy.Event | None = None
         self.moved: Counter[str] = Counter()
+        self.buffered: Counter[str] = Counter()
 
     @property
     def under_way(self) -> int:
@@ -60,30 +88,38 @@ class Stream:
                 "controller", f"chunks under way on {self.stream.name.lower()}", self._on_quiet
             )
 
-    def transfer(self, owner: str, address: int, transfer_bytes: int) -> Wait:
-        """Hand over all chunks of a transfer, as places get free; returns the event of its completion."""
-        done, waits = self._wiring.clock.event(), self._wiring.waits
-        end = address + transfer_bytes
+    def transfer(
+        self, owner: str, address: int, transfer_bytes: int, plain_bytes: int | None = None, asks: str = ""
+    ) -> Wait:
+        """Hand over all chunks of a transfer, as places get free; returns the event of its completion.
+
+        plain_bytes: what is on the buffer's side of coded bytes, None where they are not coded. asks: who waits for
+        free chunks, if not the stream itself.
+        """
+        start, end, size = address, address + transfer_bytes, self._chunk_bytes
+        transfer = _Transfer(self._wiring.clock.event(), (end - 1) // size - address // size + 1)
+        name = f"dma.{self.stream.name.lower()}"
         while address < end:
-            chunk_end = min(end, (address // self._chunk_bytes + 1) * self._chunk_bytes)
-            yield from self.credits.acquire(
-                waits, f"dma.{self.stream.name.lower()}", f"a free chunk for {owner}"
-            )
-            self._issue(owner, address, chunk_end - address, done if chunk_end == end else None)
+            chunk_end = min(end, (address // size + 1) * size)
+            yield from self.credits.acquire(self._wiring.waits, asks or name, f"a free chunk for {owner}")
+            self._wiring.log(name, "chunk", f"{owner}@{address}")
+            moved_bytes = self._dram.whole_bursts_bytes(address, chunk_end - address)
+            port_bytes = moved_bytes
+            if plain_bytes is not None:
+                shares = [plain_bytes * (until - start) // transfer_bytes for until in (address, chunk_end)]
+                port_bytes = max(shares[1] - shares[0], 1)
+            self.moved[owner] += moved_bytes
+            self.buffered[owner] += port_bytes
+            self._issue(address, chunk_end - address, port_bytes, transfer)
             address = chunk_end
-        return done
+        return transfer.done
 
-    def _issue(self, owner: str, address: int, chunk_bytes: int, done: simpy.Event | None) -> None:
-        moved_bytes = self._dram.whole_bursts_bytes(address, chunk_bytes)
-        self.moved[owner] += moved_bytes
-        self._wiring.log(f"dma.{self.stream.name.lower()}", "chunk", f"{owner}@{address}")
-
+    def _issue(self, address: int, chunk_bytes: int, port_bytes: int, transfer: _Transfer) -> None:
         def finish(_: simpy.Event) -> None:
             self.credits.release()
             if self._on_quiet is not None and not self.under_way:
                 self._on_quiet.succeed()
-            if done is not None:
-                done.succeed()
+            transfer.finish_chunk()
 
         def dram_access(on_done: Callback) -> None:
             is_write = self.stream is StreamId.STORE
@@ -92,21 +128,23 @@ class Stream:
         if self.stream is StreamId.BRANCH:
             dram_access(finish)
         elif self.stream is StreamId.LOAD:
-            dram_access(lambda _: on_event(self._glb.transfer(Client.LOAD, moved_bytes), finish))
+            dram_access(lambda _: on_event(self._glb.transfer(Client.LOAD, port_bytes), finish))
         else:
-            on_event(self._glb.transfer(Client.STORE, moved_bytes), lambda _: dram_access(finish))
+            on_event(self._glb.transfer(Client.STORE, port_bytes), lambda _: dram_access(finish))
 
 
 class Dma:
     """Loads tiles ahead of the array in program order, stores finished outputs, fetches branch weights on demand."""
 
-    def __init__(self, wiring: Wiring, dram: Dram, glb: GlobalBuffer) -> None:
+    def __init__(self, wiring: Wiring, dram: Dram, glb: GlobalBuffer, maps_of: MapsOf) -> None:
         self._wiring = wiring
         self._waits = wiring.waits
         self._steps = wiring.program.steps
+        self._maps_of = maps_of
+        self.stops_for_maps = wiring.program.arch.dma.overlap == "weights"
         self.streams = {stream: Stream(wiring, stream, dram, glb) for stream in StreamId}
         self.tiles: Channel[TileLoaded] = Channel(wiring.clock)
-        self.halves = Credits(wiring.clock, BUFFER_HALVES)
+        self.halves = Credits(wiring.clock, 1 if self.stops_for_maps else BUFFER_HALVES)
         self.store_halves = Credits(wiring.clock, BUFFER_HALVES)
         self._stores: Channel[StoreTile] = Channel(wiring.clock)
         self._stored = {step.index: wiring.clock.event() for step in self._steps}
@@ -116,6 +154,21 @@ class Dma:
     def store(self, message: StoreTile) -> None:
         """Take finished outputs; the caller holds one of ``store_halves``, which is given back when they are out."""
         self._stores.send(message)
+
+    def load_maps(self, step: Step, tile: int) -> Wait:
+        """Load the activations of a tile for the array, which stands still meanwhile."""
+        for source, size, offset, plain in self._map_loads(step, tile):
+            yield from self._wait_for_producer(source, step.layer.name, "pe_array")
+            done = yield from self.streams[StreamId.LOAD].transfer(
+                step.layer.name, source.address + offset, size, plain, "pe_array"
+            )
+            yield from self._waits.on("pe_array", f"the activations of {step.layer.name}", done)
+
+    def store_maps(self, message: StoreTile) -> Wait:
+        """Store outputs of the array, which stands still meanwhile."""
+        done = yield from self._transfer_store(message, "pe_array")
+        yield from self._waits.on("pe_array", "the storing of its outputs", done)
+        self._count_stored(message.step)
 
     def fetch_branch(self, owner: str, address: int, fetch_bytes: int) -> Wait:
         """Fetch branch weights; returns when the last byte is in the branch unit."""
@@ -151,37 +204,59 @@ class Dma:
                 self._waits, "dma.load", f"a buffer half for tile {tile} of {name}"
             )
             transfers = []
-            for source, load_bytes, offset_bytes in (
-                (
-                    TensorSource(step.weight_address, None),
-                    plan.weight_load_bytes,
-                    plan.weight_load_offset_bytes,
-                ),
-                (step.ifmap, plan.ifmap_load_bytes, plan.ifmap_load_offset_bytes),
-                (step.summand, plan.summand_load_bytes, plan.summand_load_offset_bytes),
-            ):
-                if source is None or not load_bytes[tile]:
-                    continue
-                if source.producer is not None and not self._stored[source.producer].processed:
-                    reason = f"the stored input of {name}"
-                    yield from self._waits.on("dma.load", reason, self._stored[source.producer])
-                address = source.address + int(offset_bytes[tile])
-                transfers.append((yield from stream.transfer(name, address, int(load_bytes[tile]))))
+            if plan.weight_load_bytes[tile]:
+                address = step.weight_address + int(plan.weight_load_offset_bytes[tile])
+                transfers.append(
+                    (yield from stream.transfer(name, address, int(plan.weight_load_bytes[tile])))
+                )
+            for source, size, offset, plain in () if self.stops_for_maps else self._map_loads(step, tile):
+                yield from self._wait_for_producer(source, name, "dma.load")
+                transfers.append((yield from stream.transfer(name, source.address + offset, size, plain)))
             self.tiles.send(TileLoaded(index, tile, tuple(transfers)))
 
+    def _map_loads(self, step: Step, tile: int) -> list[tuple[TensorSource, int, int, int | None]]:
+        """(source, bytes and offset in DRAM, plain bytes if they are coded) of what a tile loads besides weights."""
+        plan, maps = step.plan, self._maps_of(step.index)
+        coded = maps is not None
+        maps = maps or map_transfers(plan, None, None, None)
+        loads = (
+            (step.ifmap, maps.ifmap_bytes, maps.ifmap_offset_bytes, plan.ifmap_load_bytes),
+            (step.summand, maps.summand_bytes, maps.summand_offset_bytes, plan.summand_load_bytes),
+        )
+        return [
+            (source, int(sizes[tile]), int(offsets[tile]), int(plain[tile]) if coded else None)
+            for source, sizes, offsets, plain in loads
+            if source is not None and sizes[tile]
+        ]
+
+    def _wait_for_producer(self, source: TensorSource, reader: str, process: str) -> Wait:
+        if source.producer is not None and not self._stored[source.producer].processed:
+            yield from self._waits.on(process, f"the stored input of {reader}", self._stored[source.producer])
+
     def _store(self) -> Wait:
-        stream = self.streams[StreamId.STORE]
         try:
             while True:
                 message = yield from self._stores.receive(self._waits, "dma.store", "outputs to store")
-                name = self._steps[message.step].layer.name
-                done = yield from stream.transfer(name, message.address, message.store_bytes)
+                done = yield from self._transfer_store(message, "")
                 on_event(done, partial(self._on_stored, message.step))
         except simpy.Interrupt:
             self._waits.reasons.pop("dma.store", None)
 
+    def _transfer_store(self, message: StoreTile, asks: str) -> Wait:
+        step, maps = self._steps[message.step], self._maps_of(message.step)
+        plain = int(step.plan.store_bytes[message.tile])
+        size, offset = plain, int(step.plan.store_offset_bytes[message.tile])
+        if maps is not None:
+            size, offset = int(maps.store_bytes[message.tile]), int(maps.store_offset_bytes[message.tile])
+        stream = self.streams[StreamId.STORE]
+        address = step.store_address + offset
+        return stream.transfer(step.layer.name, address, size, None if maps is None else plain, asks)
+
     def _on_stored(self, step: int, _: simpy.Event) -> None:
         self.store_halves.release()
+        self._count_stored(step)
+
+    def _count_stored(self, step: int) -> None:
         self._unstored[step] -= 1
         if self._unstored[step] == 0:
             self._stored[step].succeed()

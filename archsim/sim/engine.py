@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,9 +13,10 @@ from archsim.config.dram import DramPresetSpec
 from archsim.errors import InvalidInput, Problem
 from archsim.functional.decide import Decisions
 from archsim.functional.trace import FunctionalTrace
-from archsim.mapping.base import BoolArray, TileWork
-from archsim.network.graph import Network
-from archsim.schedule.program import Program, compile_program
+from archsim.mapping.base import BoolArray, MapTransfers, TileWork
+from archsim.mapping.compression import CodedMap, map_transfers
+from archsim.network.graph import IMAGE, Network
+from archsim.schedule.program import Program, Step, compile_program
 from archsim.sim.decisions import ImagePath
 from archsim.sim.observe import Observer
 from archsim.sim.records import ImageRecord
@@ -25,8 +27,8 @@ from archsim.sim.tally import WorkOf, tally
 class Simulator:
     """One network on one accelerator, for any number of images.
 
-    Timing depends on an image's zeros only where they are skipped; elsewhere each path (exit and pruned branches) is
-    simulated once. Raises InvalidInput when the network does not map.
+    Timing depends on an image's zeros only where they are skipped or coded; elsewhere each path (exit and pruned
+    branches) is simulated once. Raises InvalidInput when the network does not map.
     """
 
     def __init__(self, network: Network, arch: ArchSpec, dram: DramPresetSpec) -> None:
@@ -41,7 +43,7 @@ class Simulator:
             yield tally(self.program, self._outcome(path, work_of), work_of)
 
     def _outcome(self, path: ImagePath, work_of: WorkOf) -> Outcome:
-        if self.program.arch.pe_array.zero == "skip":
+        if self.program.arch.pe_array.zero == "skip" or self.program.arch.dma.compression == "rlc":
             return run_image(self.program, path, work_of)
         if path not in self._paths:
             self._paths[path] = run_image(self.program, path, work_of)
@@ -52,7 +54,11 @@ def run_image(
     program: Program, path: ImagePath, work_of: WorkOf, observer: Observer | None = None
 ) -> Outcome:
     """Simulate one image along a path."""
-    return System(program, path, lambda step: work_of(step).compute_cycles, observer).run()
+
+    def maps_of(step: int) -> MapTransfers | None:
+        return work_of(step).maps if program.arch.dma.compression == "rlc" else None
+
+    return System(program, path, lambda step: work_of(step).compute_cycles, observer, maps_of).run()
 
 
 def image_path(decisions: Decisions, image: int, branch_count: int) -> ImagePath:
@@ -66,10 +72,26 @@ def image_work(program: Program, trace: FunctionalTrace, image: int) -> WorkOf:
     """What one image's zeros make of each step, computed when first asked for."""
 
     @cache
+    def coded(tensor: str) -> CodedMap | None:
+        if tensor == IMAGE:
+            return None
+        nonzero = nonzero_map(trace, tensor, program.network, image)
+        return CodedMap.of(nonzero, program.arch.precision.activation_bits)
+
+    def maps_of(step: Step) -> MapTransfers:
+        summand = coded(step.fused.summand[0]) if step.fused.summand else None
+        stores = step.plan.store_bytes.any() and not step.layer.is_classifier
+        stored = coded(step.fused.output_tensor) if stores else None
+        return map_transfers(step.plan, coded(step.layer.inputs[0]), summand, stored)
+
+    @cache
     def work_of(step_index: int) -> TileWork:
         step = program.steps[step_index]
         nonzero = nonzero_map(trace, step.layer.inputs[0], program.network, image)
-        return program.dataflow.work(step.layer, program.arch, step.plan, nonzero)
+        work = program.dataflow.work(step.layer, program.arch, step.plan, nonzero)
+        if program.arch.dma.compression == "none":
+            return work
+        return replace(work, maps=maps_of(step))
 
     return work_of
 

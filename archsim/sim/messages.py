@@ -21,8 +21,7 @@ class StoreTile:
     """PE array to DMA: finished outputs to be written to DRAM."""
 
     step: int
-    address: int
-    store_bytes: int
+    tile: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,19 +19,24 @@ from archsim.timing.tap import WritePathTap
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
-    """What the array did of one step: tiles started (the last one is paid in full) and when."""
+    """What the array did of one step: tiles started (the last one is paid in full) and when.
+
+    map_cycles: within which it stood still for loads and stores of feature maps (``dma.overlap: weights``).
+    """
 
     step: int
     tiles: int
     start_cycle: int
     end_cycle: int
+    map_cycles: int
 
 
 class PeArray:
     """One tile at a time: wait for its data, fill the scratchpads, compute, drain, hand its outputs on.
 
     During fill, compute and drain the port transfer runs beside the array's own cycles; a phase ends with the
-    slower of the two.
+    slower of the two. With ``dma.overlap: weights`` it loads the activations of a tile before and stores its outputs
+    behind it, and gives the weights' place in the buffer back as soon as the scratchpads are filled.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class PeArray:
         self._taps = taps
         self._started: tuple[int, int] | None = None
         self._tiles_started = 0
+        self._map_cycles = 0
         self.steps: Channel[Step] = Channel(wiring.clock)
         self.runs: list[StepRun] = []
         self._process = wiring.clock.process(self._run())
@@ -75,12 +81,14 @@ class PeArray:
     def _close(self) -> None:
         assert self._started is not None
         index, start_cycle = self._started
-        self.runs.append(StepRun(index, self._tiles_started, start_cycle, self._clock.cycle))
+        cycle, stood_still = self._clock.cycle, self._map_cycles
+        self.runs.append(StepRun(index, self._tiles_started, start_cycle, cycle, stood_still))
         self._started = None
 
     def _run_step(self, step: Step) -> Wait:
         name, plan = step.layer.name, step.plan
         self._started, self._tiles_started = (step.index, self._clock.cycle), 0
+        self._map_cycles = 0
         self._wiring.log("pe_array", "dispatch", name)
         yield self._clock.timeout(self._wiring.program.arch.controller.dispatch_cycles)
         compute_cycles = self._compute_cycles(step.index)
@@ -90,7 +98,9 @@ class PeArray:
             for transfer in loaded.transfers:
                 if not transfer.processed:
                     yield from self._waits.on("pe_array", f"the data of tile {tile} of {name}", transfer)
-            if plan.store_bytes[tile]:
+            if self._dma.stops_for_maps:
+                yield from self._stand_still(self._dma.load_maps(step, tile))
+            elif plan.store_bytes[tile]:
                 half = self._dma.store_halves.acquire(
                     self._waits, "pe_array", f"room for the outputs of {name}"
                 )
@@ -98,9 +108,16 @@ class PeArray:
             self._tiles_started = tile + 1
             self._wiring.log("pe_array", "tile", f"{name}/{tile}")
             yield from self._phase(int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
+            if self._dma.stops_for_maps:
+                self._dma.halves.release()
             yield from self._phase(int(compute_cycles[tile]), int(streamed_bytes[tile]))
             yield from self._phase(int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
-            self._hand_on(step, tile)
+            yield from self._hand_on(step, tile)
+
+    def _stand_still(self, transfers: Wait) -> Wait:
+        start_cycle = self._clock.cycle
+        yield from transfers
+        self._map_cycles += self._clock.cycle - start_cycle
 
     def _phase(self, cycles: int, transfer_bytes: int) -> Wait:
         """The array's own cycles beside a port transfer."""
@@ -110,12 +127,15 @@ class PeArray:
         if transfer is not None and not transfer.processed:
             yield from self._waits.on("pe_array", "the port of the global buffer", transfer)
 
-    def _hand_on(self, step: Step, tile: int) -> None:
+    def _hand_on(self, step: Step, tile: int) -> Wait:
         """Free the buffer half; finished outputs pass the taps and go to the DMA if they leave the chip."""
-        self._dma.halves.release()
+        if not self._dma.stops_for_maps:
+            self._dma.halves.release()
         if step.branch is not None:
             for tap in self._taps:
                 tap.absorb(self._clock.cycle, int(step.tap_values[tile]))
         if step.plan.store_bytes[tile]:
-            address = step.store_address + int(step.plan.store_offset_bytes[tile])
-            self._dma.store(StoreTile(step.index, address, int(step.plan.store_bytes[tile])))
+            if self._dma.stops_for_maps:
+                yield from self._stand_still(self._dma.store_maps(StoreTile(step.index, tile)))
+            else:
+                self._dma.store(StoreTile(step.index, tile))

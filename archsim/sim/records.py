@@ -16,6 +16,7 @@ class LayerRecord:
     macs, skipped_macs: done and not done (zero skipping); their sum is the shape formula unless aborted.
     pe_cycles: PEs x cycles between start and end, the denominator of utilisation.
     useful: False when the image had already left at a branch before (speculation that was thrown away).
+    map_cycles: of the stall cycles, those in which feature maps were loaded and stored with ``dma.overlap: weights``.
     """
 
     name: str
@@ -27,6 +28,7 @@ class LayerRecord:
     skipped_macs: int
     pe_cycles: int
     useful: bool = True
+    map_cycles: int = 0
 
     @property
     def cycles(self) -> int:

@@ -14,7 +14,7 @@ from archsim.sim.clock import Clock
 from archsim.sim.controller import Controller, Units
 from archsim.sim.dbp_unit import DbpUnit
 from archsim.sim.decisions import ImagePath, SealedDecisions
-from archsim.sim.dma import Dma, StreamId
+from archsim.sim.dma import Dma, MapsOf, StreamId
 from archsim.sim.dram import Dram
 from archsim.sim.global_buffer import GlobalBuffer
 from archsim.sim.observe import Observer, Silent
@@ -29,7 +29,8 @@ class Outcome:
 
     array: steps that ran, in order; branches: evaluations. decisions: per step with a branch, (skipped, cycle).
     left_at: step behind which the image left, None at the end of the trunk. moved_bytes: DRAM bytes (whole bursts)
-    by stream and owner. commands: DRAM commands until the end.
+    by stream and owner; buffer_bytes: those that passed the port of the global buffer. commands: DRAM commands until
+    the end.
     """
 
     cycles: int
@@ -38,6 +39,7 @@ class Outcome:
     decisions: Mapping[int, tuple[bool, int]]
     left_at: int | None
     moved_bytes: Mapping[StreamId, Mapping[str, int]]
+    buffer_bytes: Mapping[StreamId, Mapping[str, int]]
     commands: DramCommands
 
 
@@ -50,14 +52,15 @@ class System:
         path: ImagePath,
         compute_cycles: Callable[[int], Int64Array],
         observer: Observer | None = None,
+        maps_of: MapsOf = lambda _: None,
     ) -> None:
         self.clock = clock = Clock()
         self.waits = WaitList()
         wiring = Wiring(clock, program, Channel(clock), self.waits, observer or Silent())
         sealed = SealedDecisions(path)
-        self._dram = Dram(clock, program.dram, program.dram_cycles_per_core_cycle)
+        self._dram = Dram(clock, program.dram, program.arch.dram, program.dram_cycles_per_core_cycle)
         glb = GlobalBuffer(clock, program.arch.global_buffer)
-        self._dma = Dma(wiring, self._dram, glb)
+        self._dma = Dma(wiring, self._dram, glb, maps_of)
         self._controller = Controller(wiring)
         dbp_unit = DbpUnit(wiring, sealed)
         self._branch_unit = BranchUnit(wiring, sealed, self._dma)
@@ -78,5 +81,6 @@ class System:
             decisions=dict(self._controller.decisions),
             left_at=self._controller.left_at,
             moved_bytes={stream: dict(flow.moved) for stream, flow in self._dma.streams.items()},
+            buffer_bytes={stream: dict(flow.buffered) for stream, flow in self._dma.streams.items()},
             commands=self._dram.commands(),
         )

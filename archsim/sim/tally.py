@@ -86,6 +86,7 @@ def _count_step(
         skipped_macs=skipped,
         pe_cycles=program.arch.pe_array.rows * program.arch.pe_array.cols * cycles,
         useful=_useful(outcome, run),
+        map_cycles=run.map_cycles,
     )
 
 
@@ -148,10 +149,11 @@ def _count_dram(program: Program, outcome: Outcome, counters: Counters) -> None:
             count = moved_bytes // burst_bytes
             bursts[owner] = bursts.get(owner, 0) + count
             counters.add("dram", "write_burst" if stream is StreamId.STORE else "read_burst", owner, count)
+            passed_bytes = outcome.buffer_bytes[stream][fetched_for]
             if stream is StreamId.LOAD:
-                counters.add("global_buffer", "write_byte", owner, moved_bytes)
+                counters.add("global_buffer", "write_byte", owner, passed_bytes)
             elif stream is StreamId.STORE:
-                counters.add("global_buffer", "read_byte", owner, moved_bytes)
+                counters.add("global_buffer", "read_byte", owner, passed_bytes)
     owners = sorted(bursts)
     weights = [bursts[owner] for owner in owners]
     for action, amount in (("activate", outcome.commands.activates), ("refresh", outcome.commands.refreshes)):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from archsim.cli import progress
 from tests.builders import write_workload
 
 
@@ -13,3 +14,9 @@ from tests.builders import write_workload
 def tiny(tmp_path: Path) -> Path:
     """Path of a workload file with weights and 12 images."""
     return write_workload(tmp_path / "tiny")
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No progress on stderr: on the first run compiling the kernels takes longer than the two quiet seconds."""
+    monkeypatch.setattr(progress, "_QUIET_S", 3600.0)

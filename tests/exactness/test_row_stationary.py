@@ -15,7 +15,7 @@ from archsim.mapping.base import Placement, TilePlan
 from archsim.mapping.row_stationary import RowStationary, mapping_of
 from archsim.mapping.tiling import RowStationaryMapping
 from archsim.network.graph import Layer, Shape
-from tests.oracle.row_stationary_oracle import OracleCase, OraclePass, simulate
+from tests.oracle.row_stationary_oracle import OracleCase, OraclePass, loops, simulate
 
 Columns = dict[str, list[int]]
 
@@ -66,6 +66,7 @@ def arrays(draw: st.DrawFn, rows: int | None = None, cols: int | None = None) ->
         rows=rows or draw(st.integers(4, 9)),
         cols=cols or draw(st.integers(1, 6)),
         zero=draw(st.sampled_from(["none", "gate", "skip"])),
+        start=draw(st.sampled_from(["filled", "arrival"])),
         scratchpad=spads if rows is None else {"ifmap_words": 16, "filter_words": 64, "psum_words": 4},
         noc={f"{name}_bytes_per_cycle": draw(bus) for name in ("ifmap", "filter", "psum")},
         precision={
@@ -78,17 +79,20 @@ def arrays(draw: st.DrawFn, rows: int | None = None, cols: int | None = None) ->
 
 @st.composite
 def mapped(draw: st.DrawFn) -> tuple[Layer, ArchSpec, RowStationaryMapping]:
-    """A layer, a mapping of it and an array that just holds it."""
+    """A layer, a mapping of it and an array that just holds it. Of a batch of more images than the mapping holds."""
     layer, small = draw(layers()), st.integers(1, 4)
     one = st.just(1) if layer.op == "depthwise_conv2d" else small
     cols, e, r, t = draw(st.integers(1, 6)), draw(st.integers(1, 8)), draw(one), draw(small)
     bands = -(-r * t // (cols // e)) if e <= cols else r * t * -(-e // cols)
     rows = bands * layer.kernel[0] + draw(st.integers(0, layer.kernel[0] - 1))
-    mapping = RowStationaryMapping(e, draw(one), draw(small), r, t, strips_outer=draw(st.booleans()))
+    g = 1 if layer.op == "depthwise_conv2d" else draw(st.integers(1, 3))
+    mapping = RowStationaryMapping(
+        e, draw(one), draw(small), r, t, strips_outer=draw(st.booleans()), n=draw(st.integers(1, 3)), g=g
+    )
     return layer, draw(arrays(rows, cols)), mapping
 
 
-def oracle_case(layer: Layer, arch: ArchSpec, mapping: RowStationaryMapping) -> OracleCase:
+def oracle_case(layer: Layer, arch: ArchSpec, mapping: RowStationaryMapping, batch: int) -> OracleCase:
     noc, bits = arch.pe_array.noc, arch.precision
     return OracleCase(
         channels=layer.input_shape.channels,
@@ -107,6 +111,10 @@ def oracle_case(layer: Layer, arch: ArchSpec, mapping: RowStationaryMapping) -> 
         strips_outer=mapping.strips_outer,
         bus_bytes=(noc.ifmap_bytes_per_cycle, noc.filter_bytes_per_cycle, noc.psum_bytes_per_cycle),
         bits=(bits.activation_bits, bits.weight_bits, bits.psum_bits),
+        batch=batch,
+        n=mapping.n,
+        g=mapping.g,
+        starts_on_arrival=arch.pe_array.start == "arrival",
     )
 
 
@@ -120,14 +128,16 @@ def oracle_columns(passes: list[OraclePass]) -> Columns:
     return columns
 
 
-def plan_columns(plan: TilePlan, arch: ArchSpec, layer: Layer, nonzero: np.ndarray) -> Columns:
+def plan_columns(
+    plan: TilePlan, arch: ArchSpec, layer: Layer, nonzero: np.ndarray, case: OracleCase
+) -> Columns:
     bits = arch.precision
     activation_bytes, psum_bytes = bits.activation_bits // 8, bits.psum_bits // 8
     counts = {name: plan.counts[:, index] for index, (_component, name) in enumerate(plan.actions)}
     work = RowStationary().work(layer, arch, plan, nonzero)
     out_bytes = np.where(plan.outputs > 0, plan.outputs * activation_bytes, 0)
     taps = layer.kernel[0] * layer.kernel[1]
-    values = plan.macs // taps // np.where(layer.op == "depthwise_conv2d", 1, channels_of(plan, layer))
+    values = plan.macs // taps // np.array([len(at.channels) or 1 for at in loops(case)])
     unfinished = np.where(plan.outputs > 0, 0, values * psum_bytes)
     psum_in = counts["psum_byte"] - out_bytes - unfinished
     filter_bytes = counts["filter_byte"]
@@ -150,32 +160,30 @@ def plan_columns(plan: TilePlan, arch: ArchSpec, layer: Layer, nonzero: np.ndarr
     return {name: column.tolist() for name, column in columns.items()}
 
 
-def channels_of(plan: TilePlan, layer: Layer) -> np.ndarray:
-    """Channels of each pass, from the loops."""
-    size, total = plan.mapping["q"] * plan.mapping["r"], layer.input_shape.channels
-    sizes = [min(size, total - start) for start in range(0, total, size)]
-    return np.resize(np.array(sizes), plan.tiles)
-
-
-def drawn_zeros(layer: Layer, seed: int) -> np.ndarray:
+def drawn_zeros(layer: Layer, seed: int, batch: int = 1) -> np.ndarray:
     shape = layer.input_shape
-    return np.random.default_rng(seed).random((shape.height, shape.width, shape.channels)) < 0.6
+    return np.random.default_rng(seed).random((batch, shape.height, shape.width, shape.channels)) < 0.6
 
 
 def assert_agrees(layer: Layer, arch: ArchSpec, plan: TilePlan, nonzero: np.ndarray) -> None:
-    passes = simulate(oracle_case(layer, arch, mapping_of(plan)), nonzero, arch.pe_array.zero == "skip")
-    expected, found = oracle_columns(passes), plan_columns(plan, arch, layer, nonzero)
+    case = oracle_case(layer, arch, mapping_of(plan), len(nonzero))
+    passes = simulate(case, nonzero, arch.pe_array.zero == "skip")
+    expected, found = oracle_columns(passes), plan_columns(plan, arch, layer, nonzero, case)
     if arch.precision.weight_bits == 4:
         expected["filter_words"] = [words + words % 2 for words in expected["filter_words"]]
     assert found == expected
     assert plan.active_pes == max(done.active_pes for done in passes)
     done = [mac for one in passes for mac in one.macs]
-    assert len(done) == len(set(done)) == layer.macs
-    assert_loaded_in_time(layer, arch, plan, passes)
+    assert len(done) == len(set(done)) == layer.macs * len(nonzero)
+    assert_loaded_in_time(layer, arch, plan, passes, len(nonzero))
 
 
-def assert_loaded_in_time(layer: Layer, arch: ArchSpec, plan: TilePlan, passes: list[OraclePass]) -> None:
-    """Every input element that a pass needs has been fetched: by itself, or before if rows stay."""
+def assert_loaded_in_time(
+    layer: Layer, arch: ArchSpec, plan: TilePlan, passes: list[OraclePass], batch: int
+) -> None:
+    """Every input element that a pass needs has been fetched: by itself, by the first pass of its filter block on the
+    same activations, or before if rows stay.
+    """
     shape, width = layer.input_shape, arch.precision.activation_bits // 8
     block = min(
         plan.mapping["q"] * (plan.mapping["t" if layer.op == "depthwise_conv2d" else "r"]), shape.channels
@@ -184,36 +192,40 @@ def assert_loaded_in_time(layer: Layer, arch: ArchSpec, plan: TilePlan, passes: 
     for tile, done in enumerate(passes):
         begin = int(plan.ifmap_load_offset_bytes[tile])
         fetched = set(range(begin, begin + int(plan.ifmap_load_bytes[tile])))
-        held = held | fetched if plan.mapping["ifmap_stays"] else fetched
-        for channel, y, x in done.needed:
-            first = channel // block * block
-            inside = min(block, shape.channels - first)
-            word = first * shape.height * shape.width + (y * shape.width + x) * inside + channel - first
+        if plan.mapping["ifmap_stays"]:
+            held |= fetched
+        elif fetched or plan.mapping["g"] == 1:
+            held = fetched
+        for image, channel, y, x in done.needed:
+            first, first_image = channel // block * block, image // plan.mapping["n"] * plan.mapping["n"]
+            inside, images = min(block, shape.channels - first), min(plan.mapping["n"], batch - first_image)
+            word = (first_image * shape.channels + first * images) * shape.height * shape.width
+            word += ((y * images + image - first_image) * shape.width + x) * inside + channel - first
             assert {word * width, word * width + width - 1} <= held
 
 
 @settings(max_examples=60)
-@given(layers(), arrays(), st.integers(0, 99))
-def test_searched_plans_agree_with_the_oracle(layer: Layer, arch: ArchSpec, seed: int) -> None:
+@given(layers(), arrays(), st.sampled_from([1, 1, 2, 3]), st.integers(0, 99))
+def test_searched_plans_agree_with_the_oracle(layer: Layer, arch: ArchSpec, batch: int, seed: int) -> None:
     try:
-        plan = RowStationary().plan(layer, arch, Placement(False, False, 256, 4096))
+        plan = RowStationary().plan(layer, arch, Placement(False, False, 2048, batch=batch))
     except InvalidInput:
         assume(False)
-    assert_agrees(layer, arch, plan, drawn_zeros(layer, seed))
+    assert_agrees(layer, arch, plan, drawn_zeros(layer, seed, batch))
 
 
 @settings(max_examples=120)
-@given(mapped(), st.sampled_from([64, 256, 4096]), st.integers(0, 99))
+@given(mapped(), st.sampled_from([256, 1024, 4096]), st.integers(1, 4), st.integers(0, 99))
 def test_any_mapping_that_fits_agrees_with_the_oracle(
-    case: tuple[Layer, ArchSpec, RowStationaryMapping], ifmap_capacity_bytes: int, seed: int
+    case: tuple[Layer, ArchSpec, RowStationaryMapping], capacity_bytes: int, batch: int, seed: int
 ) -> None:
     layer, arch, mapping = case
-    placement = Placement(False, False, ifmap_capacity_bytes, 4096)
+    placement = Placement(False, False, capacity_bytes, batch=batch)
     try:
         plan = RowStationary().plan_with(layer, arch, placement, mapping)
     except InvalidInput:
         assume(False)
-    assert_agrees(layer, arch, plan, drawn_zeros(layer, seed))
+    assert_agrees(layer, arch, plan, drawn_zeros(layer, seed, batch))
 
 
 def test_a_folded_set_and_a_remainder_by_hand() -> None:
@@ -222,7 +234,7 @@ def test_a_folded_set_and_a_remainder_by_hand() -> None:
     arch = architecture(rows=6, cols=3, zero="none", noc={"ifmap_bytes_per_cycle": 1, "filter_bytes_per_cycle": 2,
                                                            "psum_bytes_per_cycle": 4})  # fmt: skip
     mapping = RowStationaryMapping(e=5, p=2, q=2, r=1, t=1)
-    plan = RowStationary().plan_with(layer, arch, Placement(True, True, 0, 4096), mapping)
+    plan = RowStationary().plan_with(layer, arch, Placement(True, True, 65536), mapping)
     # filter groups of 2 and 1, channel groups of 2 and 1
     assert plan.tiles == 4
     assert plan.macs.tolist() == [2 * 2 * 4 * 15, 2 * 4 * 15, 2 * 4 * 15, 4 * 15]

@@ -79,6 +79,7 @@ def test_zero_options_are_ordered() -> None:
     assert none.counters.total("pe_array", "gated_mac") == 0 < gate.counters.total("pe_array", "gated_mac")
 
 
+@pytest.mark.parametrize("policy", ["in_order", "frfcfs", "frfcfs_row_hit"])
 @settings(max_examples=25, deadline=None)
 @given(
     exits_at=st.sampled_from([None, 0, 1]),
@@ -88,11 +89,12 @@ def test_zero_options_are_ordered() -> None:
     sram_kib=st.sampled_from([0, 24]),
     overlap=st.sampled_from(["serial", "speculative"]),
 )
-def test_conservation_and_bounds(exits_at, size_kib, chunk_bytes, port, sram_kib, overlap) -> None:
+def test_conservation_and_bounds(policy, exits_at, size_kib, chunk_bytes, port, sram_kib, overlap) -> None:
     spec = arch(
         global_buffer={"size_kib": size_kib, "filter_kib": 4, "port_bytes_per_cycle": port},
         dma={"chunk_bytes": chunk_bytes},
         branch_unit={"weight_sram_kib": sram_kib, "overlap": overlap},
+        dram={"policy": policy},
     )
     machine = Machine(arch=spec)
     record = machine.record(exits_at)

@@ -344,5 +344,5 @@ def test_exits_of_an_accelerator_are_branches_of_the_network(workload_file: Path
 
 def test_dataflows_that_are_not_there_name_those_that_are() -> None:
     assert type(get_dataflow("row_stationary")).__name__ == "RowStationary"
-    with pytest.raises(InvalidInput, match="expected a dataflow that is available: row_stationary"):
-        get_dataflow("weight_stationary")
+    with pytest.raises(InvalidInput, match="expected a dataflow that is available: input_stationary"):
+        get_dataflow("row_stationery")

@@ -13,25 +13,28 @@ TIMINGS = {
     "ddr3-1600-x8": (4, 11, 8, 11, 11, 28, 5, 5, 24, 4, 4, 12, 6, 6, 6, 208, 6240),
     "ddr3-1600-x16": (4, 11, 8, 11, 11, 28, 6, 6, 32, 4, 4, 12, 6, 6, 6, 208, 6240),
     "ddr4-2400-x8": (4, 17, 12, 17, 17, 39, 4, 6, 26, 4, 6, 18, 9, 3, 9, 420, 9360),
+    "lpddr4-3200-like": (8, 28, 14, 29, 29, 68, 16, 16, 64, 8, 8, 29, 12, 16, 16, 448, 6246),
     "lpddr3-1600-x32": (4, 12, 9, 15, 15, 36, 8, 8, 40, 4, 4, 12, 8, 8, 8, 104, 3120),
 }
 CHANNELS = {  # clock_mhz, channel_bits, devices, banks, row_bytes, burst_bytes
     "ddr3-1600-x8": (800, 64, 8, 8, 8192, 64),
     "ddr3-1600-x16": (800, 64, 4, 8, 8192, 64),
     "ddr4-2400-x8": (1200, 64, 8, 16, 8192, 64),
+    "lpddr4-3200-like": (1600, 32, 2, 8, 4096, 64),
     "lpddr3-1600-x32": (800, 32, 1, 8, 4096, 32),
 }
 CURRENTS = {  # per rail: V, then IDD 0, 2N, 3N, 4R, 4W, 5 in mA
     "ddr3-1600-x8": [(1.35, 55, 32, 38, 157, 125, 235)],
     "ddr3-1600-x16": [(1.35, 66, 32, 47, 235, 171, 235)],
     "ddr4-2400-x8": [(1.2, 48, 34, 43, 135, 123, 250)],
+    "lpddr4-3200-like": [(1.2, 80, 34, 47, 243, 228, 280)],
     "lpddr3-1600-x32": [(1.8, 15, 2, 2, 5, 10, 40), (1.2, 80, 38, 45, 260, 284, 160)],
 }
 
 
 def test_the_presets_that_the_documentation_names_are_there() -> None:
     assert set(builtin_names(Kind.ARCH)) >= {"locoexnet-65nm", "dense-rs", "gated-rs", "skip-rs"}
-    assert set(builtin_names(Kind.DRAM)) == set(TIMINGS)
+    assert set(builtin_names(Kind.DRAM)) == {*TIMINGS, "eyeriss-link"}  # the latter is no memory but a rate
 
 
 @pytest.mark.parametrize("name", sorted(TIMINGS))

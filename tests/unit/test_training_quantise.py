@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsim.config.workload import BranchSpec
+from archsim.config.workload_file import write_workload
 from archsim.datasets import ImageBatch
 from archsim.errors import InvalidInput
-from archsim.exits.thresholds import ExitPolicy
+from archsim.exits.export import kept_branches
+from archsim.exits.policy import ExitPolicy, Window
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.network.graph import Network
 from archsim.network.weights import Weights, load_weights, save_weights
 from archsim.training import quantise
-from archsim.training.export import chosen_branches, write_workload
+from archsim.training.export import workload_of
 from archsim.training.integer import Arrays, FloatLayer, input_table, integer_network
 from archsim.training.spec import TrainSpec, load_train_spec, network_of
 from tests.unit.int8_reference import run_reference
@@ -149,8 +151,8 @@ def test_input_table_is_the_normalised_pixel() -> None:
 
 
 def test_workload_holds_the_kept_branches(spec: TrainSpec, tmp_path: Path) -> None:
-    branches = chosen_branches(spec, ("early", "late"), ExitPolicy((None, 120), (0, 33)))
-    write_workload(tmp_path / "w.yaml", spec, branches)
+    branches = kept_branches(spec.branches, ("early", "late"), ExitPolicy((None, 120), (None, Window(33))))
+    write_workload(tmp_path / "w.yaml", workload_of(spec, branches))
     text = (tmp_path / "w.yaml").read_text()
     assert "early" not in text
     assert "threshold: 120" in text and "min_sum: 33" in text

@@ -10,12 +10,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from archsim.datasets.sources import find_source  # noqa: E402
 from archsim.errors import InvalidInput  # noqa: E402
 from archsim.training import TrainSpec, load_train_spec, train  # noqa: E402
 from archsim.training.augment import augment  # noqa: E402
 from archsim.training.calibrate import activation_samples  # noqa: E402
 from archsim.training.checkpoint import load_checkpoint, new_state  # noqa: E402
-from archsim.training.data import find_source, load_training_data, normalised  # noqa: E402
+from archsim.training.data import load_training_data, normalised  # noqa: E402
 from archsim.training.fold import fold  # noqa: E402
 from archsim.training.integer import integer_network  # noqa: E402
 from archsim.training.loop import one_cycle, run_phase  # noqa: E402

@@ -1,0 +1,99 @@
+"""From what a dataflow found out about its tiles to a :class:`~archsim.mapping.base.TilePlan`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from archsim.mapping.base import Int64Array, Placement, TilePlan
+from archsim.mapping.geometry import Geometry, Hardware, byte_count
+from archsim.mapping.passes import Fetches, Phases
+from archsim.mapping.row_stationary_search import stored_bytes_of, summand_bytes_of
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Outputs that tiles finish, and their shares of what is written for the layer and of what a fused add reads."""
+
+    outputs: Int64Array
+    stored_bytes: Int64Array
+    stored_offset_bytes: Int64Array
+    summand_bytes: Int64Array
+    summand_offset_bytes: Int64Array
+
+    @classmethod
+    def of(cls, geo: Geometry, hw: Hardware, placement: Placement, outputs: Int64Array) -> Finished:
+        """Share out both tensors as tiles finish ``outputs``, int64 (tiles,)."""
+        stored = shares(stored_bytes_of(geo, hw, placement), outputs)
+        return cls(outputs, *stored, *shares(summand_bytes_of(hw, placement), outputs))
+
+
+def assemble(
+    geo: Geometry,
+    hw: Hardware,
+    placement: Placement,
+    phases: Phases,
+    fetches: Fetches,
+    finished: Finished,
+    *,
+    macs: Int64Array,
+    group: Int64Array,
+    actions: tuple[tuple[str, str], ...],
+    active_pes: int,
+    mapping: dict[str, int],
+) -> TilePlan:
+    """The plan; its arrays are read-only copies. Keywords are fields of the plan, ``actions`` those of ``phases``."""
+    loads = load_bytes(fetches, hw)
+    columns = {
+        "weight_load_bytes": loads[0],
+        "weight_load_offset_bytes": loads[1],
+        "ifmap_load_bytes": loads[2],
+        "ifmap_load_offset_bytes": loads[3],
+        "summand_load_bytes": finished.summand_bytes * (not placement.summand_on_chip),
+        "summand_load_offset_bytes": finished.summand_offset_bytes,
+        "store_bytes": finished.stored_bytes * (not placement.ofmap_on_chip),
+        "store_offset_bytes": finished.stored_offset_bytes,
+        **{field.name: getattr(phases, field.name) for field in fields(phases) if field.name != "counts"},
+        "outputs": finished.outputs,
+        "macs": macs,
+        "group": group,
+    }
+    counts = np.stack(np.broadcast_arrays(*phases.counts, macs)[:-1], axis=1)
+    return TilePlan(
+        layer=geo.name,
+        actions=actions,
+        counts=frozen(counts),
+        active_pes=active_pes,
+        mapping=mapping,
+        **{name: frozen(np.broadcast_to(column, macs.shape)) for name, column in columns.items()},
+    )
+
+
+def load_bytes(fetches: Fetches, hw: Hardware) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:
+    """Word ranges as byte ranges that tile the tensors, so that their sums are exact at any width."""
+    ranges = []
+    for words, offset, bits in (
+        (fetches.weight_words, fetches.weight_offset_words, hw.weight_bits),
+        (fetches.ifmap_words, fetches.ifmap_offset_words, hw.activation_bits),
+    ):
+        begin = byte_count(offset, bits)
+        ranges += [byte_count(offset + words, bits) - begin, begin]
+    return ranges[0], ranges[1], ranges[2], ranges[3]
+
+
+def shares(size_bytes: int, outputs: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """A tensor shared out over tiles as they finish outputs: bytes and offsets, the bytes adding up exactly.
+
+    >>> [column.tolist() for column in shares(10, np.array([1, 0, 2, 1]))]
+    [[2, 0, 5, 3], [0, 2, 2, 7]]
+    """
+    ends = np.cumsum(outputs) * size_bytes // int(outputs.sum())
+    return np.diff(ends, prepend=0), np.concatenate([[0], ends[:-1]])
+
+
+def frozen(column: Int64Array) -> Int64Array:
+    """A contiguous read-only int64 copy: plans are shared by everybody who asks for the same layer."""
+    copy = np.array(column, np.int64)
+    copy.setflags(write=False)
+    return copy

@@ -1,0 +1,109 @@
+"""Golden files: CSV with a header, columns found by name, every problem with its line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archsim.errors import InvalidInput, Problem, did_you_mean
+
+Parse = Callable[[str], Any]
+"""Makes a value of a cell; ValueError says what is expected instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenRow:
+    """One row: its line in the file (the header is line 1), its parsed values and all cells as they are written."""
+
+    line: int
+    values: Mapping[str, Any]
+    cells: Mapping[str, str]
+
+
+def read_golden(path: Path, columns: Mapping[str, Parse]) -> list[GoldenRow]:
+    """All rows of a golden file. columns: those that it must have; further ones are kept as text.
+
+    Raises InvalidInput listing every missing column, every cell that cannot be parsed and every row that is too
+    short or too long.
+    """
+    lines = _lines(path)
+    header = [name.strip() for name in lines[0][1]] if lines else []
+    absent = [name for name in columns if name not in header]
+    if absent:
+        raise InvalidInput(
+            Problem(f"{path}:1", name, "found no such column", did_you_mean(name, header)) for name in absent
+        )
+    problems: list[Problem] = []
+    rows = [_row(path, header, line, cells, columns, problems) for line, cells in lines[1:]]
+    if not rows:
+        problems.append(Problem(str(path), "", "found a header only, expected at least one row"))
+    if problems:
+        raise InvalidInput(problems)
+    return rows
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """(line, cells) of all lines that are not empty."""
+    try:
+        open_text = gzip.open if path.suffix == ".gz" else open
+        with open_text(path, "rt", encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            return [(reader.line_num, cells) for cells in reader if cells]
+    except OSError as error:
+        message = f"cannot be read ({error.strerror or error})"
+    except (csv.Error, UnicodeDecodeError, EOFError, zlib.error) as error:
+        message = f"is no CSV file ({error})"
+    raise InvalidInput([Problem(str(path), "", message)])
+
+
+def _row(
+    path: Path,
+    header: list[str],
+    line: int,
+    cells: list[str],
+    columns: Mapping[str, Parse],
+    problems: list[Problem],
+) -> GoldenRow:
+    if len(cells) != len(header):
+        message = f"found {len(cells)} cells, expected {len(header)} as in the header"
+        problems.append(Problem(f"{path}:{line}", "", message))
+        return GoldenRow(line, {}, {})
+    by_name = dict(zip(header, (cell.strip() for cell in cells), strict=True))
+    values = {}
+    for name, parse in columns.items():
+        try:
+            values[name] = parse(by_name[name])
+        except ValueError as error:
+            problems.append(Problem(f"{path}:{line}", name, f'found "{by_name[name]}", expected {error}'))
+    return GoldenRow(line, values, by_name)
+
+
+def whole_number(low: int, high: int) -> Parse:
+    """Parses integers in a range.
+
+    >>> whole_number(1, 8)("7")
+    7
+    """
+
+    def parse(cell: str) -> int:
+        if not cell.isdecimal() or not low <= int(cell) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(cell)
+
+    return parse
+
+
+def one_of(*words: str) -> Parse:
+    """Parses one of some words."""
+
+    def parse(cell: str) -> str:
+        if cell not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return cell
+
+    return parse

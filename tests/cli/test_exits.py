@@ -1,0 +1,150 @@
+"""``archsim exits build``: from a workload with candidates to one with the branches that pay."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from archsim import api
+from archsim.cli.main import cli
+from archsim.exits.table_io import load_table
+from tests.builders import build, tiny_document, write_workload
+
+
+def branch(name: str, after: str) -> dict[str, Any]:
+    head = [{"name": "gap", "op": "global_avg_pool"}, {"name": "fc", "op": "linear", "units": 4}]
+    return {"name": name, "after": after, "layers": head, "threshold": 7, "dbp": {"min_sum": 3}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with ``tiny.yaml``: two candidates, the first of which agrees with the labels, and 900 images."""
+    path = write_workload(
+        tmp_path, tiny_document(branches=[branch("early", "pool1"), branch("late", "conv2")]), images=900
+    )
+    # Labels as the first branch says: then it is worth keeping whatever random weights compute.
+    trace_file = tmp_path / "trace.npz"
+    api.evaluate(path, save_trace=trace_file)
+    with np.load(trace_file) as trace:
+        labels = trace["predictions"][:, 0]
+    with np.load(tmp_path / "tiny.images.npz") as images:
+        np.savez(tmp_path / "tiny.images.npz", images=images["images"], labels=labels)
+    trace_file.unlink()
+    return tmp_path
+
+
+def spec(folder: Path, **changes: Any) -> Path:
+    content = {"schema": "archsim.exits/1", "name": "small", "workload": "tiny.yaml", **changes}
+    path = folder / "small.spec.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def exits(*words: object) -> Result:
+    return CliRunner().invoke(cli, ["exits", "build", *(str(word) for word in words)])
+
+
+@pytest.mark.parametrize("objective", ["energy", "cycles", "macs", "parameters"])
+def test_a_workload_is_built_that_runs(folder: Path, objective: str) -> None:
+    out = folder / "out"
+    result = exits(spec(folder, objective=objective, cost_images=2), "--out", out, "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert json.loads((out / "small.exits.json").read_text()) == report
+    assert [kept["name"] for kept in report["branches"]] == ["early"]
+    assert report["certified"] and report["p_value"] <= 0.05
+    assert (report["images_searched"], report["images_measured"]) == (450, 450)
+    assert report["cost_fraction"] < 1 and report["accuracy"] == 1
+    assert [(found["name"], found["after"]) for found in report["rejected"]] == [("late", "conv2")]
+    assert set(report["controls"]) == {
+        *("oracle_exit", "oracle_dbp", "random_dbp"),
+        *("without_dbp", "single_exit", "searched"),
+    }
+    if objective in ("energy", "cycles"):
+        predicted, simulated = report["predicted_cost_fraction"], report["simulated_cost_fraction"]
+        assert simulated == pytest.approx(predicted, rel=1e-6)
+    else:
+        assert report["simulated_cost_fraction"] is None
+    evaluated = api.evaluate(out / "small.yaml")
+    assert (evaluated.accuracy, evaluated.exits["early"]) == (1, 900)
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("small-images.npz", "small.exits.json", "small.npz", "small.table.npz", "small.yaml")
+    ]
+    assert load_table(out / "small.table.npz").names == ("early", "late")
+
+
+def test_the_same_spec_gives_the_same_bytes(folder: Path) -> None:
+    path = spec(folder, objective="macs")
+    for name in ("a", "b"):
+        assert exits(path, "--out", folder / name).exit_code == 0
+    for file in ("small.yaml", "small.npz", "small.table.npz"):
+        assert (folder / "a" / file).read_bytes() == (folder / "b" / file).read_bytes()
+
+
+def test_candidates_and_their_number_are_bounded(folder: Path) -> None:
+    path = spec(folder, objective="macs", search={"candidates": ["late"]}, accuracy={"certify": False})
+    result = exits(path, "--out", folder / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert [found["name"] for found in (*report["branches"], *report["rejected"])] == ["late"]
+    assert report["p_value"] is None and not report["certified"]
+    assert report["images_searched"] == report["images_measured"] == 900
+
+
+def test_the_trace_that_ships_loses_the_branches_that_go(folder: Path) -> None:
+    api.evaluate(folder / "tiny.yaml", images=20, save_trace=folder / "tiny.trace.npz")
+    document = tiny_document(
+        branches=[branch("early", "pool1"), branch("late", "conv2")], images=None, trace="tiny.trace.npz"
+    )
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(document))
+    path = spec(folder, objective="macs", data={"source": "tiny.images.npz", "held_out": 800})
+    result = exits(path, "--out", folder / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["images_measured"] == 400
+    evaluated = api.evaluate(folder / "out" / "small.yaml")
+    assert (evaluated.images, evaluated.accuracy, set(evaluated.exits)) == (20, 1, {"early", "final"})
+
+
+def test_text_names_branches_and_reasons(folder: Path) -> None:
+    result = exits(spec(folder, objective="parameters"), "--out", folder / "out")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("small from tiny, least parameters\nmeasured on           450 images")
+    assert "late      conv2  at no threshold it earns what it costs" in result.stdout
+    assert f"wrote {folder / 'out' / 'small.exits.json'}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"workload": "tinny.yaml", "arch": "locoexnet"}, ["workload", "arch"]),
+        ({"search": {"candidates": ["early", "erly", "x"]}}, ["search.candidates.1", "search.candidates.2"]),
+        ({"data": {"source": "none.npz"}}, ["data"]),
+        ({"data": {"held_out": 901}}, ["data.held_out"]),
+        ({"accuracy": {"max_loss": 0.002}}, ["accuracy.max_loss"]),
+        ({"arch": "dense-rs"}, ["arch"]),
+        ({"objective": "power", "cost_images": 0, "serch": {}}, ["serch", "objective", "cost_images"]),
+    ],
+)
+def test_bad_specs_are_refused_with_their_place(
+    folder: Path, changes: dict[str, Any], expected: list[str]
+) -> None:
+    result = exits(spec(folder, **changes), "--out", folder / "out")
+    assert (result.exit_code, result.stdout) == (3, ""), result.stderr
+    lines = [line for line in result.stderr.splitlines() if "small.spec.yaml:" in line or ": data: " in line]
+    assert sorted(line.split(": ")[1] for line in lines) == sorted(expected), result.stderr
+    assert not (folder / "out").exists()
+
+
+def test_a_workload_without_branches_has_no_candidates(folder: Path) -> None:
+    bare = tiny_document(branches=[])
+    assert not build(bare).branches
+    write_workload(folder, bare)
+    result = exits(spec(folder), "--out", folder / "out")
+    assert result.exit_code == 3
+    assert "found no branches in tiny" in result.stderr

@@ -1,0 +1,347 @@
+"""The whole accelerator, cycle by cycle: every unit is looked at in every cycle. Slow and obvious.
+
+It shares with the simulator the program (tiles and addresses) and the DRAM core, which has an oracle of its own;
+everything that happens between units is written again here, after docs/explanation/hardware.md.
+"""
+
+# Units return as soon as they know that they cannot go on.
+# ruff: noqa: PLR0911
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from archsim.mapping.base import Int64Array
+from archsim.schedule.program import Program, Step
+from archsim.sim.decisions import ImagePath
+from archsim.timing.dram import make_dram
+
+BRANCH, LOAD, STORE = range(3)
+ARRAY_PORT, LOAD_PORT, STORE_PORT = range(3)
+
+
+@dataclass
+class Chunk:
+    """A piece of a transfer on its way; ``finish`` is called when it has arrived."""
+
+    stream: int
+    address: int
+    size: int
+    finish: Callable[[], None]
+
+
+@dataclass
+class Transfer:
+    """Chunks that still have to be handed over, and how many have not arrived."""
+
+    stream: int
+    owner: str
+    chunks: deque[tuple[int, int]]
+    left: int
+
+
+@dataclass
+class Port:
+    """Bursts round-robin: what each client still has to move, and the burst that is moving."""
+
+    width: int
+    burst: int
+    queues: list[deque[list]] = field(default_factory=lambda: [deque(), deque(), deque()])
+    last: int = 2
+    moving: int = 0
+
+    def cycle(self) -> None:
+        """Grant if free, then move for one cycle; callbacks of what is complete are called by the owner."""
+        if self.moving == 0:
+            for offset in range(1, 4):
+                client = (self.last + offset) % 3
+                if self.queues[client]:
+                    self.last = client
+                    self.moving = min(self.burst, self.queues[client][0][0])
+                    break
+        if self.moving:
+            moved = min(self.width, self.moving)
+            self.moving -= moved
+            self.queues[self.last][0][0] -= moved
+
+    def complete(self) -> list[Callable[[], None]]:
+        done = []
+        for queue in self.queues:
+            while queue and queue[0][0] == 0:
+                done.append(queue.popleft()[1])
+        return done
+
+
+class AcceleratorOracle:
+    """One image; ``run`` returns (cycles, [(step, tiles, start, end)], bytes moved by (stream, owner))."""
+
+    def __init__(
+        self, program: Program, path: ImagePath, compute_cycles: Callable[[int], Int64Array]
+    ) -> None:
+        self.program, self.path, self.arch = program, path, program.arch
+        self.compute_cycles = compute_cycles
+        self.ratio = program.dram_cycles_per_core_cycle
+        self.dram = make_dram(program.dram, program.arch.dram)
+        self.port = Port(self.arch.global_buffer.port_bytes_per_cycle, self.arch.global_buffer.burst_bytes)
+        self.t = 0
+        self.free_chunks = [self.arch.dma.outstanding_chunks] * 3
+        self.asked: list[Chunk] = []
+        self.tickets: dict[int, Chunk] = {}
+        self.moved: Counter[tuple[int, str]] = Counter()
+        self.handing_over: list[deque[Transfer]] = [deque(), deque(), deque()]
+        # DMA: the next (step, tile) to be given a half, the loads of the tile that is being handed over.
+        self.halves, self.store_halves = 2, 2
+        self.to_load = deque((step, tile) for step in program.steps for tile in range(step.plan.tiles))
+        self.loading: tuple[Step, int, deque, list[Transfer]] | None = None
+        self.loaded: deque[tuple[int, int, list[Transfer]]] = deque()
+        self.unstored = {s.index: int((s.plan.store_bytes > 0).sum()) for s in program.steps}
+        # Array: step on it, tile, phase, cycle in which the phase's own cycles are over, port transfers open.
+        self.step: Step | None = None
+        self.tile = 0
+        self.phase = "idle"
+        self.until = 0
+        self.transfers_open = 0
+        self.tiles_started = 0
+        self.start = 0
+        self.runs: list[tuple[int, int, int, int]] = []
+        self.tap_free = [0, 0]
+        self.next_step = 0
+        self.open: list[int] = []
+        self.judging: deque[tuple[int, int]] = deque()
+        self.asked_branches: deque[int] = deque()
+        self.branch: tuple[int, int, Transfer | None] | None = None
+        self.branch_until: int | None = None
+        self.left_at: int | None = None
+        self.cancelled = False
+
+    # -- memory ---------------------------------------------------------------------------------------------------
+    def transfer(self, stream: int, owner: str, address: int, size: int) -> Transfer:
+        chunk, end, pieces = self.arch.dma.chunk_bytes, address + size, deque()
+        while address < end:
+            stop = min(end, (address // chunk + 1) * chunk)
+            pieces.append((address, stop - address))
+            address = stop
+        transfer = Transfer(stream, owner, pieces, len(pieces))
+        self.handing_over[stream].append(transfer)
+        return transfer
+
+    def hand_over(self, stream: int) -> bool:
+        if not self.handing_over[stream] or self.free_chunks[stream] == 0 or self.cancelled:
+            return False
+        transfer = self.handing_over[stream][0]
+        address, size = transfer.chunks.popleft()
+        if not transfer.chunks:
+            self.handing_over[stream].popleft()
+        self.free_chunks[stream] -= 1
+        whole = self.dram.bursts(address, size) * self.program.dram.burst_bytes
+        self.moved[stream, transfer.owner] += whole
+
+        def arrive() -> None:
+            self.free_chunks[stream] += 1
+            transfer.left -= 1
+            if transfer.left == 0 and stream == STORE:
+                self.store_halves += 1
+                self.unstored[int(transfer.owner)] -= 1
+
+        if stream == BRANCH:
+            self.asked.append(Chunk(stream, address, size, arrive))
+        elif stream == LOAD:
+            then = lambda: self.port.queues[LOAD_PORT].append([whole, arrive])  # noqa: E731
+            self.asked.append(Chunk(stream, address, size, then))
+        else:
+            chunk = Chunk(stream, address, size, arrive)
+            self.port.queues[STORE_PORT].append([whole, lambda: self.asked.append(chunk)])
+        return True
+
+    def load(self) -> bool:
+        """Take a half for the next tile, then start its loads one after the other."""
+        if self.cancelled:
+            return False
+        if self.loading is None:
+            if not self.to_load or self.halves == 0:
+                return False
+            self.halves -= 1
+            step, tile = self.to_load.popleft()
+            plan = step.plan
+            wanted = deque()
+            if plan.weight_load_bytes[tile]:
+                offset = int(plan.weight_load_offset_bytes[tile])
+                wanted.append((None, step.weight_address + offset, int(plan.weight_load_bytes[tile])))
+            if plan.ifmap_load_bytes[tile]:
+                offset = int(plan.ifmap_load_offset_bytes[tile])
+                source = step.ifmap
+                wanted.append((source.producer, source.address + offset, int(plan.ifmap_load_bytes[tile])))
+            if plan.summand_load_bytes[tile]:
+                offset, source = int(plan.summand_load_offset_bytes[tile]), step.summand
+                wanted.append((source.producer, source.address + offset, int(plan.summand_load_bytes[tile])))
+            self.loading = (step, tile, wanted, [])
+            return True
+        step, tile, wanted, started = self.loading
+        if self.handing_over[LOAD]:
+            return False  # the load before it is not handed over completely
+        if wanted:
+            producer, address, size = wanted[0]
+            if producer is not None and self.unstored[producer]:
+                return False
+            wanted.popleft()
+            started.append(self.transfer(LOAD, step.layer.name, address, size))
+            return True
+        self.loaded.append((step.index, tile, started))
+        self.loading = None
+        return True
+
+    # -- array ----------------------------------------------------------------------------------------------------
+    def begin(self, phase: str, cycles: int, port_bytes: int) -> None:
+        self.phase, self.until = phase, self.t + cycles
+        if port_bytes:
+            self.transfers_open += 1
+
+            def done() -> None:
+                self.transfers_open -= 1
+
+            self.port.queues[ARRAY_PORT].append([port_bytes, done])
+
+    def array(self) -> bool:
+        step = self.step
+        if step is None or self.cancelled:
+            return False
+        plan, tile = step.plan, self.tile
+        if self.phase == "dispatch":
+            if self.t < self.until:
+                return False
+            self.phase = "tile"
+            return True
+        if self.phase == "tile":
+            ready = self.loaded and self.loaded[0][:2] == (step.index, tile)
+            if not ready or any(transfer.left for transfer in self.loaded[0][2]):
+                return False
+            if plan.store_bytes[tile]:
+                if self.store_halves == 0:
+                    return False
+                self.store_halves -= 1
+            self.loaded.popleft()
+            self.tiles_started = tile + 1
+            self.begin("fill", int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
+            return True
+        if self.t < self.until or self.transfers_open:
+            return False
+        if self.phase == "fill":
+            streamed = int(plan.stream_read_bytes[tile] + plan.stream_write_bytes[tile])
+            self.begin("compute", int(self.compute_cycles(step.index)[tile]), streamed)
+        elif self.phase == "compute":
+            self.begin("drain", int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
+        else:
+            self.finish_tile(step, tile)
+        return True
+
+    def finish_tile(self, step: Step, tile: int) -> None:
+        self.halves += 1
+        if step.branch is not None and step.tap_values[tile]:
+            for index, lanes in enumerate((self.arch.dbp_unit.lanes, self.arch.branch_unit.tap_lanes)):
+                cycles = -(-int(step.tap_values[tile]) // lanes)
+                self.tap_free[index] = max(self.tap_free[index], self.t - 1) + cycles
+        if step.plan.store_bytes[tile]:
+            address = step.store_address + int(step.plan.store_offset_bytes[tile])
+            self.transfer(STORE, str(step.index), address, int(step.plan.store_bytes[tile]))
+        self.tile += 1
+        self.phase = "tile"
+        if self.tile == step.plan.tiles:
+            self.runs.append((step.index, self.tile, self.start, self.t))
+            self.step, self.phase = None, "idle"
+            if step.branch is not None:
+                self.open.append(step.index)
+                if self.arch.dbp.enabled and step.branch.branch.dbp is not None:
+                    decided = max(self.tap_free[0], self.t) + self.arch.dbp_unit.decision_cycles
+                    self.judging.append((step.index, decided))
+                else:
+                    self.asked_branches.append(step.index)
+
+    # -- decisions ------------------------------------------------------------------------------------------------
+    def dispatch(self) -> bool:
+        steps = self.program.steps
+        if self.step is not None or self.left_at is not None or self.next_step == len(steps):
+            return False
+        speculative = self.arch.branch_unit.overlap == "speculative"
+        if any(not (speculative and index == self.next_step - 1) for index in self.open):
+            return False
+        self.step, self.tile, self.tiles_started = steps[self.next_step], 0, 0
+        self.start, self.phase = self.t, "dispatch"
+        self.until = self.t + self.arch.controller.dispatch_cycles
+        self.next_step += 1
+        return True
+
+    def judge(self) -> bool:
+        if not self.judging or self.t < self.judging[0][1]:
+            return False
+        index, _ = self.judging.popleft()
+        if self.path.skipped[self.program.steps[index].branch.index]:
+            self.open.remove(index)
+        else:
+            self.asked_branches.append(index)
+        return True
+
+    def evaluate(self) -> bool:
+        if self.left_at is not None:
+            return False
+        if self.branch is None:
+            if not self.asked_branches:
+                return False
+            index = self.asked_branches.popleft()
+            spec = self.program.steps[index].branch
+            ready = max(self.t, self.tap_free[1]) + spec.mac_cycles
+            fetch = None
+            if not spec.resident:
+                fetch = self.transfer(BRANCH, spec.branch.name, spec.weight_address, spec.weight_bytes)
+            self.branch, self.branch_until = (index, ready, fetch), None
+            return True
+        index, ready, fetch = self.branch
+        if self.branch_until is None:
+            if fetch is not None and fetch.left:
+                return False
+            self.branch_until = max(ready, self.t) + self.arch.branch_unit.pipeline_cycles
+            return True
+        if self.t < self.branch_until:
+            return False
+        self.branch = None
+        self.open.remove(index)
+        if self.path.exits_at == self.program.steps[index].branch.index:
+            self.left_at = index
+        return True
+
+    # -- time -----------------------------------------------------------------------------------------------------
+    def settle(self) -> None:
+        units = (self.judge, self.evaluate, self.dispatch, self.array, self.load)
+        while any([unit() for unit in units] + [self.hand_over(stream) for stream in (BRANCH, LOAD, STORE)]):
+            pass
+
+    def finished(self) -> bool:
+        done = self.next_step == len(self.program.steps) and self.step is None and not self.open
+        return self.left_at is not None or done
+
+    def run(self) -> tuple[int, list[tuple[int, int, int, int]], Counter[tuple[int, str]]]:
+        result_at = None
+        while True:
+            for ticket, _ in self.dram.advance(self.t * self.ratio):
+                self.tickets.pop(ticket).finish()
+            for callback in self.port.complete():
+                callback()
+            self.settle()
+            if self.left_at is not None and not self.cancelled:
+                self.cancelled = True  # after everything that starts in this cycle
+                if self.step is not None:
+                    self.runs.append((self.step.index, self.tiles_started, self.start, self.t))
+            if result_at is None and self.finished():
+                result_at = self.t + self.arch.controller.result_cycles
+            quiet = all(free == self.arch.dma.outstanding_chunks for free in self.free_chunks)
+            if result_at is not None and self.t >= result_at and quiet:
+                return self.t, self.runs, self.moved
+            for chunk in sorted(self.asked, key=lambda chunk: chunk.stream):
+                is_write = chunk.stream == STORE
+                self.tickets[self.dram.submit(self.t * self.ratio, chunk.address, chunk.size, is_write)] = (
+                    chunk
+                )
+            self.asked.clear()
+            self.port.cycle()
+            self.t += 1
+            assert self.t < 10_000_000, "the oracle hangs"
