@@ -18,12 +18,18 @@ class Kind(Enum):
     ARCH = "architecture"
     DRAM = "DRAM preset"
     ENERGY_TABLE = "energy table"
+    EXITS = "exits spec"
     TRAINING = "training spec"
     WORKLOAD = "workload"
 
 
 _PRESETS = {Kind.ARCH: "presets", Kind.DRAM: "presets/dram"}
-_DATA = {Kind.ENERGY_TABLE: "energy_tables", Kind.TRAINING: "workloads/training", Kind.WORKLOAD: "workloads"}
+_DATA = {
+    Kind.ENERGY_TABLE: "energy_tables",
+    Kind.EXITS: "workloads/exits",
+    Kind.TRAINING: "workloads/training",
+    Kind.WORKLOAD: "workloads",
+}
 
 
 def folder(kind: Kind, package: Path = PACKAGE_FOLDER) -> Path:

@@ -26,6 +26,7 @@ from archsim.config.dram import DramPresetSpec, DramRailSpec
 from archsim.config.fields import expected, extra_place, field_places, place_of, tagged_members
 from archsim.config.workload import BranchSpec, WorkloadSpec
 from archsim.counters import ACTIONS
+from archsim.exits.spec import ExitsBuildSpec
 from archsim.training.spec import TrainSpec
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -174,6 +175,7 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "layer": layer_table,
     "branch": lambda kept: key_table(keys_of(BranchSpec), kept),
     "train": lambda kept: key_table(keys_of(TrainSpec, whole=("dataset", "input")), kept),
+    "exits": lambda kept: key_table(keys_of(ExitsBuildSpec), kept),
     "actions": action_table,
     "commands": commands,
 }

@@ -24,8 +24,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "archsim.cli.evaluate:evaluate",
         "Accuracy, exits and parameters used: what is computed, not when.",
     ),
+    "exits": (
+        "archsim.cli.exits:exits",
+        "Choose branches, thresholds and DBP bounds of a workload for least cost at a bounded loss of accuracy.",
+    ),
     "train": ("archsim.cli.train:train", "Train a trunk with its branches and export an int8 workload."),
     "plot": ("archsim.cli.plot:plot", "Plots of results: energy, latency, exits."),
+    "validate": ("archsim.cli.validate:validate", "Errors of the simulation against ground truth."),
     "list": (
         "archsim.cli.list_builtins:list_builtins",
         "Built-in workloads, architectures, DRAM and energy tables.",

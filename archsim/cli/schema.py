@@ -6,7 +6,7 @@ import click
 
 from archsim.cli.output import print_json
 
-NAMES = ("workload", "arch", "energy", "dram", "train")
+NAMES = ("workload", "arch", "energy", "dram", "train", "exits")
 
 
 @click.command()
@@ -22,6 +22,11 @@ def schema(name: str) -> None:
         from archsim.training.spec import TrainSpec
 
         print_json(TrainSpec.model_json_schema())
+        return
+    if name == "exits":
+        from archsim.exits.spec import ExitsBuildSpec
+
+        print_json(ExitsBuildSpec.model_json_schema())
         return
     from archsim.config.load import json_schema
 

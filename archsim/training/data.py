@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,9 @@ from torch import Tensor
 
 from archsim.datasets import ImageBatch, available_splits, load_images
 from archsim.datasets.image_set import invalid
+from archsim.datasets.sources import find_source, held_out_rows
 from archsim.training.spec import TrainSpec
 
-_SPLIT_STREAM = 1
-"""Distinguishes the random stream of the split from those of the epochs."""
 _HELD_OUT = "held_out"
 
 
@@ -47,24 +45,8 @@ def load_training_data(spec: TrainSpec, folders: Sequence[Path]) -> TrainingData
     if spec.data.held_out >= len(train):
         message = f"found {len(train)} images, expected more than the {spec.data.held_out} to hold out"
         raise invalid(sources[0], message, key="data.held_out")
-    order = np.random.default_rng([spec.seed, _SPLIT_STREAM]).permutation(len(train))
-    held_out_rows, train_rows = np.sort(order[: spec.data.held_out]), np.sort(order[spec.data.held_out :])
-    return TrainingData(_rows(train, train_rows), _rows(train, held_out_rows), test)
-
-
-def find_source(name: str, folders: Sequence[Path]) -> Path:
-    """``name`` in the first of ``folders``, then ``$ARCHSIM_DATA``, that holds it; a file among them is taken itself.
-
-    Raises InvalidInput naming every place searched.
-    """
-    environment = os.environ.get("ARCHSIM_DATA")
-    places = [*folders, *([Path(environment)] if environment else [])]
-    for place in places:
-        found = place if place.is_file() else place / name
-        if found.exists():
-            return found
-    hint = "give the folder that holds it with --data or in ARCHSIM_DATA"
-    raise invalid(name, f"found in none of {', '.join(map(str, places)) or 'no folder'}", hint, "data")
+    set_aside, others = held_out_rows(len(train), spec.data.held_out, spec.seed)
+    return TrainingData(_rows(train, others), _rows(train, set_aside), test)
 
 
 def normalised(spec: TrainSpec, images: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from archsim.datasets import ImageBatch
-from archsim.exits.thresholds import ExitPolicy, ExitTable, apply_policy
+from archsim.exits.costs import counted_costs
+from archsim.exits.policy import ExitPolicy, apply_policy
+from archsim.exits.tables import CandidateTable, table_of_trace
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.statistics import paired_test
@@ -17,25 +19,17 @@ from archsim.network.weights import Weights
 _DIGITS = 5
 
 
-def exit_table(network: Network, weights: Weights, batch: ImageBatch) -> ExitTable:
-    """Margins, sums and correctness of every image at every branch, and what trunk and branches cost."""
+def exit_table(network: Network, weights: Weights, batch: ImageBatch) -> CandidateTable:
+    """Margins, sums and correctness of every image at every branch, and the MACs of trunk and branches."""
     trace = run(network, weights, [batch], policy=Policy.of(network), lazy=False, zero_maps=False)
-    until_branch = [sum(layer.macs for layer in network.trunk_until(branch)) for branch in network.branches]
-    return ExitTable(
-        names=tuple(branch.name for branch in network.branches),
-        margins=trace.margins[:, :-1],
-        correct=trace.predictions == trace.labels[:, None],
-        magnitude_sums=trace.magnitude_sums,
-        trunk_macs=np.array([*until_branch, network.macs], dtype=np.int64),
-        branch_macs=np.array([branch.macs for branch in network.branches], dtype=np.int64),
-    )
+    return table_of_trace(network, trace, counted_costs(network, "macs"))
 
 
-def summary(table: ExitTable, policy: ExitPolicy) -> dict[str, Any]:
+def summary(table: CandidateTable, policy: ExitPolicy) -> dict[str, Any]:
     """Accuracies as fractions, MACs as a fraction of the full network's, exits as counts; for the log."""
     outcome = apply_policy(table, policy)
     comparison = paired_test(table.correct[:, -1], outcome.correct)
-    counts = np.bincount(outcome.exits, minlength=len(table.names) + 1).tolist()
+    counts = np.bincount(outcome.exits, minlength=table.count + 1).tolist()
     accuracies = table.correct.mean(axis=0).round(_DIGITS).tolist()
     return {
         "images": comparison.n,
@@ -46,6 +40,6 @@ def summary(table: ExitTable, policy: ExitPolicy) -> dict[str, Any]:
         "delta_se": round(comparison.se, _DIGITS),
         "delta_lower95": round(comparison.lower95, _DIGITS),
         "discordant": {"b": comparison.b, "c": comparison.c},
-        "macs_used_fraction": round(float(outcome.macs.mean()) / int(table.trunk_macs[-1]), _DIGITS),
+        "macs_used_fraction": round(float(outcome.costs.mean()) / table.costs.full, _DIGITS),
         "exits": dict(zip([*table.names, "final"], counts, strict=True)),
     }

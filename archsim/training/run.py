@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,19 @@ import numpy as np
 import torch
 
 from archsim.config.workload import BranchSpec
+from archsim.config.workload_file import write_workload
 from archsim.datasets import ImageBatch
-from archsim.exits.thresholds import AccuracyGoal, choose_policy
+from archsim.datasets.sources import find_source
+from archsim.exits.export import kept_branches, without_branches
+from archsim.exits.structure import SWEEP, AccuracyGoal, choose_policy
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace_io import save_trace
 from archsim.network.weights import Weights, save_weights
 from archsim.training.calibrate import activation_samples
 from archsim.training.checkpoint import TrainState, load_checkpoint, new_state, save_checkpoint
-from archsim.training.data import TrainingData, find_source, load_training_data
-from archsim.training.export import chosen_branches, copy_images, without_branches, write_workload
+from archsim.training.data import TrainingData, load_training_data
+from archsim.training.export import copy_images, workload_of
 from archsim.training.fold import fold
 from archsim.training.integer import Arrays, integer_network
 from archsim.training.loop import Progress, evaluate, run_phase
@@ -66,8 +69,11 @@ def train(
     network, all_weights = network_of(spec), Weights.of(arrays)
     table = exit_table(network, all_weights, images.held_out)
     goal = AccuracyGoal(spec.thresholds.max_accuracy_loss, spec.thresholds.luck_credit)
-    policy = choose_policy(table, goal, spec.thresholds.dbp)
-    workload, weights = _export(spec, chosen_branches(spec, table.names, policy), arrays, images, out_dir)
+    search = replace(SWEEP, dbp="one_sided" if spec.thresholds.dbp else "none")
+    policy = choose_policy(table, goal, search)
+    workload, weights = _export(
+        spec, kept_branches(spec.branches, table.names, policy), arrays, images, out_dir
+    )
     if spec.data.images:
         copy_images(find_source(spec.data.images, data), out_dir)
     records = [{"phase": "int8", "data": "held_out", **summary(table, policy)}]
@@ -89,7 +95,7 @@ def _export(
     network = network_of(spec.model_copy(update={"branches": branches}))
     kept = Weights.of(without_branches(arrays, network))
     workload, weights = out_dir / f"{spec.name}.yaml", out_dir / f"{spec.name}.npz"
-    write_workload(workload, spec, branches)
+    write_workload(workload, workload_of(spec, branches))
     save_weights(weights, kept)
     if images.test is not None and spec.data.trace_images:
         shown = slice(spec.data.trace_images)

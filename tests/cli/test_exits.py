@@ -26,7 +26,7 @@ def branch(name: str, after: str) -> dict[str, Any]:
 def folder(tmp_path: Path) -> Path:
     """A folder with ``tiny.yaml``: two candidates, the first of which agrees with the labels, and 900 images."""
     path = write_workload(
-        tmp_path, tiny_document(branches=[branch("early", "pool1"), branch("late", "conv2")]), images=900
+        tmp_path, tiny_document(branches=[branch("early", "pool1"), branch("late", "gap")]), images=900
     )
     # Labels as the first branch says: then it is worth keeping whatever random weights compute.
     trace_file = tmp_path / "trace.npz"
@@ -40,7 +40,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def spec(folder: Path, **changes: Any) -> Path:
-    content = {"schema": "archsim.exits/1", "name": "small", "workload": "tiny.yaml", **changes}
+    content = {
+        "schema": "archsim.exits/1",
+        "name": "small",
+        "workload": "tiny.yaml",
+        "accuracy": {"max_loss": 0.02},
+        **changes,
+    }
     path = folder / "small.spec.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -61,7 +67,7 @@ def test_a_workload_is_built_that_runs(folder: Path, objective: str) -> None:
     assert report["certified"] and report["p_value"] <= 0.05
     assert (report["images_searched"], report["images_measured"]) == (450, 450)
     assert report["cost_fraction"] < 1 and report["accuracy"] == 1
-    assert [(found["name"], found["after"]) for found in report["rejected"]] == [("late", "conv2")]
+    assert [(found["name"], found["after"]) for found in report["rejected"]] == [("late", "gap")]
     assert set(report["controls"]) == {
         *("oracle_exit", "oracle_dbp", "random_dbp"),
         *("without_dbp", "single_exit", "searched"),
@@ -100,7 +106,7 @@ def test_candidates_and_their_number_are_bounded(folder: Path) -> None:
 def test_the_trace_that_ships_loses_the_branches_that_go(folder: Path) -> None:
     api.evaluate(folder / "tiny.yaml", images=20, save_trace=folder / "tiny.trace.npz")
     document = tiny_document(
-        branches=[branch("early", "pool1"), branch("late", "conv2")], images=None, trace="tiny.trace.npz"
+        branches=[branch("early", "pool1"), branch("late", "gap")], images=None, trace="tiny.trace.npz"
     )
     (folder / "tiny.yaml").write_text(yaml.safe_dump(document))
     path = spec(folder, objective="macs", data={"source": "tiny.images.npz", "held_out": 800})
@@ -115,7 +121,7 @@ def test_text_names_branches_and_reasons(folder: Path) -> None:
     result = exits(spec(folder, objective="parameters"), "--out", folder / "out")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("small from tiny, least parameters\nmeasured on           450 images")
-    assert "late      conv2  at no threshold it earns what it costs" in result.stdout
+    assert "late      gap    at no threshold it earns what it costs" in result.stdout
     assert f"wrote {folder / 'out' / 'small.exits.json'}" in result.stderr
 
 

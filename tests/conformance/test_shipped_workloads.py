@@ -32,9 +32,7 @@ def test_every_workload_runs_on_every_preset(name: str, arch: str) -> None:
     assert all(components[part] > 0 for part in ("dram", "global_buffer", "noc", "pe_array", "leakage"))
     assert (components["branch_unit"] > 0) == has_exits
     assert all(0 < layer.utilisation <= 1 for layer in result.layers)
-    assert sum(layer.energy_uj for layer in result.layers) == pytest.approx(
-        result.energy_uj_per_image.total
-    )
+    assert sum(layer.energy_uj for layer in result.layers) == pytest.approx(result.energy_uj_per_image.total)
     assert sum(result.exits.values()) == 4
     assert (result.exits["final"] == 4) or has_exits
 

@@ -1,0 +1,108 @@
+"""``archsim exits``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from archsim.cli.options import json_option
+from archsim.cli.output import note, note_files, percent, print_json, print_table, print_title
+
+if TYPE_CHECKING:
+    from archsim.exits.report import ExitsReport
+
+
+@click.command()
+@click.argument("action", type=click.Choice(["build"]))
+@click.argument("spec")
+@click.option(
+    "--data",
+    metavar="PATH",
+    help="Folder with the data set that the spec names, or the file itself (default: the folder of the spec, then "
+    "$ARCHSIM_DATA).",
+)
+@click.option("--out", metavar="DIR", help="Output folder (default: a folder with the name of the spec).")
+@json_option
+def exits(action: str, spec: str, data: str | None, out: str | None, as_json: bool) -> None:
+    """Choose branches, thresholds and DBP bounds of a workload for least cost at a bounded loss of accuracy.
+
+    \b
+    Example:
+      archsim exits build digits --out digits-cheap
+
+    SPEC is a path or the name of a built-in exits spec. Writes a workload with the branches that pay, whose path
+    archsim simulate takes, the report, and the table of candidates.
+    """
+    from archsim.config.extends import find_file
+    from archsim.exits.build import build
+    from archsim.exits.spec import load_exits_spec
+    from archsim.resources import Kind
+
+    loaded = load_exits_spec(find_file(Kind.EXITS, spec))
+    folders = [Path(data)] if data is not None else []
+    report = build(loaded, folders, Path(loaded.spec.name if out is None else out), note)
+    note_files(report.files)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _print_report(report)
+
+
+def _print_report(report: ExitsReport) -> None:
+    print_title(f"{report.name} from {report.workload}, least {report.objective}")
+    shown = "that chose nothing" if report.certified else "that chose it"
+    click.echo(f"measured on           {report.images_measured} images {shown}")
+    click.echo(f"accuracy              {percent(report.accuracy)}")
+    click.echo(f"full network          {percent(report.full_network_accuracy)}")
+    found = report.discordant
+    click.echo(
+        f"difference            {report.delta_pp:+.3f} pp (lower 95 % bound {report.delta_lower95_pp:+.3f} pp; "
+        f"only the full network right: {found['b']}, only the early-exit one: {found['c']})"
+    )
+    if report.p_value is not None:
+        click.echo(f"loss of {percent(report.max_loss)} or more  p = {report.p_value:.4f}")
+    click.echo(f"parameters used       {percent(report.params_used_fraction)}")
+    click.echo(f"MACs used             {percent(report.macs_used_fraction)}")
+    click.echo(f"{report.objective + ' used':21s} {percent(report.cost_fraction)}\n")
+    _print_branches(report)
+    click.echo("")
+    rows = [
+        (name, percent(control.cost_fraction), percent(control.accuracy))
+        for name, control in report.controls.items()
+    ]
+    print_table(("control", f"{report.objective} used", "accuracy"), rows)
+    click.echo("")
+    if report.rejected:
+        rows = [(branch.name, branch.after, branch.reason) for branch in report.rejected]
+        print_table(("rejected", "after", "why"), rows, left=(0, 1, 2))
+
+
+def _print_branches(report: ExitsReport) -> None:
+    rows = [
+        (
+            branch.name,
+            branch.after,
+            str(branch.threshold),
+            "-" if branch.dbp is None else str(branch.dbp.min_sum),
+            "-" if branch.dbp is None or branch.dbp.max_sum is None else str(branch.dbp.max_sum),
+            str(branch.evaluated),
+            str(branch.skipped_by_dbp),
+            str(branch.exited),
+            f"{branch.auc:.2f}",
+        )
+        for branch in report.branches
+    ]
+    header = (
+        "branch",
+        "after",
+        "threshold",
+        "DBP min",
+        "DBP max",
+        "evaluated",
+        "skipped",
+        "exited",
+        "AUC of sum",
+    )
+    print_table(header, rows, left=(0, 1))

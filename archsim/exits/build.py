@@ -1,0 +1,244 @@
+"""``exits build``: from an int8 workload with candidate branches to one with the branches that pay."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from archsim.api import load
+from archsim.config.extends import find_file
+from archsim.config.load import load_dram_preset, load_energy_table, read_arch
+from archsim.config.workload_file import write_workload
+from archsim.datasets import ImageBatch, available_splits, load_images
+from archsim.datasets.sources import find_source, held_out_rows
+from archsim.energy.table import resolve
+from archsim.errors import InvalidInput, Problem, did_you_mean
+from archsim.exits.costs import (
+    SIMULATED,
+    CountedObjective,
+    Machine,
+    SimulatedObjective,
+    counted_costs,
+    simulated_costs,
+)
+from archsim.exits.export import kept_branches, without_branches
+from archsim.exits.report import ExitsReport, report_of
+from archsim.exits.safeguards import LEVEL, Chosen, choose_safely, least_images, split_rows
+from archsim.exits.spec import LoadedExitsSpec
+from archsim.exits.structure import AccuracyGoal, Search, choose
+from archsim.exits.table_io import save_table
+from archsim.exits.tables import CandidateTable, table_of_trace
+from archsim.functional.decide import Policy
+from archsim.functional.executor import run
+from archsim.functional.trace import FunctionalTrace
+from archsim.functional.trace_io import load_trace, save_trace
+from archsim.network.build import build_network
+from archsim.network.graph import Network
+from archsim.network.weights import Weights, network_hash, save_weights
+from archsim.resources import Kind
+from archsim.results.source import Workload
+from archsim.results.store import check_out_dir, to_json_text, write_atomic
+
+Notes = Callable[[str], None]
+"""Called with a line about what is being done."""
+
+
+def build(
+    loaded: LoadedExitsSpec, folders: Sequence[Path], out_dir: Path, note: Notes = lambda _: None
+) -> ExitsReport:
+    """Chooses branches, thresholds and DBP bounds; writes the workload and the report to ``out_dir``.
+
+    folders: searched for ``data.source``, before the folder of the spec and ``$ARCHSIM_DATA``.
+    Files: ``NAME.yaml``, ``NAME.npz``, the images and the trace that shipped with the workload, ``NAME.exits.json``
+    (the report), ``NAME.table.npz`` (the candidate table, for searches of your own).
+    Raises InvalidInput listing what does not fit, SimulationFailed when the hardware breaks an invariant.
+    """
+    spec = loaded.spec
+    check_out_dir(out_dir)
+    workload, machine = _inputs(loaded)
+    network = _candidates(loaded, workload)
+    batch = _images(loaded, workload, folders)
+    if spec.accuracy.certify:
+        _check_size(loaded, len(batch))
+    weights = Weights.of(without_branches(workload.weights.arrays(), network))
+    note(f"running {len(batch)} images through {len(network.branches)} candidate branches")
+    trace = _trace(network, weights, batch, zero_maps=False)
+    sample = _trace(network, weights, _first(batch, spec.cost_images), zero_maps=True)
+    note(f"measuring {spec.objective}")
+    if machine is not None:
+        costs = simulated_costs(network, machine, sample, cast(SimulatedObjective, spec.objective))
+    else:
+        costs = counted_costs(network, cast(CountedObjective, spec.objective))
+    table = table_of_trace(network, trace, costs)
+    note("searching")
+    chosen = _choose(loaded, table)
+    report = report_of(spec, network, table, chosen, trace, sample, machine)
+    files = _write(loaded, workload, network, weights, table, chosen, out_dir)
+    report = dataclasses.replace(report, files=tuple(str(path) for path in files))
+    write_atomic(files[-1], (to_json_text(report.to_json()) + "\n").encode())
+    return report
+
+
+def _inputs(loaded: LoadedExitsSpec) -> tuple[Workload, Machine | None]:
+    """Everything that the spec names; problems of all of it come together."""
+    spec, document = loaded.spec, loaded.document
+    problems: list[Problem] = []
+    paths = {}
+    for kind, key in ((Kind.WORKLOAD, "workload"), (Kind.ARCH, "arch"), (Kind.ENERGY_TABLE, "energy_table")):
+        ref = getattr(spec, key)
+        try:
+            folder = document.folder(key)
+            paths[key] = None if ref is None else find_file(kind, ref, document.where(key), key, folder)
+        except InvalidInput as error:
+            problems += error.problems
+    if problems:
+        raise InvalidInput(problems)
+    workload = load(cast(Path, paths["workload"]))
+    if spec.objective not in SIMULATED:
+        return workload, None
+    arch = read_arch(cast(Path, paths["arch"])).spec
+    if not (arch.exits.enabled and arch.dbp.enabled):
+        message = f"found exits or dbp disabled in {arch.name}, expected both enabled"
+        raise InvalidInput([document.problem("arch", message, "the costs of branches are measured on it")])
+    dram = load_dram_preset(arch.dram.preset)
+    table = load_energy_table(paths["energy_table"] or arch.energy_table)
+    return workload, Machine(arch, dram, resolve(table, arch, dram))
+
+
+def _candidates(loaded: LoadedExitsSpec, workload: Workload) -> Network:
+    """The network with the candidates alone, thresholds and DBP bounds that they may have forgotten."""
+    names = [branch.name for branch in workload.network.branches]
+    wanted = loaded.spec.search.candidates
+    problems = [
+        loaded.document.problem(
+            f"search.candidates.{index}",
+            f'{workload.spec.name} has no branch "{name}"',
+            did_you_mean(name, names),
+        )
+        for index, name in enumerate(wanted or [])
+        if name not in names
+    ]
+    if not names:
+        problems.append(loaded.document.problem("workload", f"found no branches in {workload.spec.name}"))
+    if problems:
+        raise InvalidInput(problems)
+    kept = tuple(
+        dataclasses.replace(branch, threshold=None, dbp=None)
+        for branch in workload.network.branches
+        if wanted is None or branch.name in wanted
+    )
+    return dataclasses.replace(workload.network, branches=kept)
+
+
+def _images(loaded: LoadedExitsSpec, workload: Workload, folders: Sequence[Path]) -> ImageBatch:
+    data, document = loaded.spec.data, loaded.document
+    if data.source is not None:
+        source = find_source(data.source, [*folders, document.folder("data.source")])
+    elif workload.loaded.images_path is not None:
+        source = workload.loaded.images_path
+    else:
+        message = f"found no images with {workload.spec.name}, expected the name of a data set"
+        raise InvalidInput([document.problem("data.source", message)])
+    splits = available_splits(source)
+    if splits and data.split not in splits:
+        hint = did_you_mean(data.split, splits)
+        raise InvalidInput([document.problem("data.split", f'{source} has no split "{data.split}"', hint)])
+    batch: ImageBatch = load_images(source, split=data.split)
+    if data.held_out is None:
+        return batch
+    if data.held_out > len(batch):
+        message = f"found {data.held_out}, expected at most the {len(batch)} images of {source}"
+        raise InvalidInput([document.problem("data.held_out", message)])
+    rows, _ = held_out_rows(len(batch), data.held_out, data.seed)
+    return ImageBatch(batch.images[rows], batch.labels[rows])
+
+
+def _check_size(loaded: LoadedExitsSpec, images: int) -> None:
+    """Too few images could only ever give a network without exits."""
+    goal = loaded.spec.accuracy
+    needed = least_images(goal.max_loss)
+    found = len(split_rows(images, loaded.spec.seed)[1])
+    if found < needed:
+        message = (
+            f"found {found} images in the half that certifies, expected at least {needed} for a loss of "
+        )
+        message += f"{goal.max_loss:g} at {100 * LEVEL:g} %"
+        hint = "more images, a larger max_loss, or accuracy.certify: false"
+        raise InvalidInput([loaded.document.problem("accuracy.max_loss", message, hint)])
+
+
+def _trace(network: Network, weights: Weights, batch: ImageBatch, zero_maps: bool) -> FunctionalTrace:
+    return run(network, weights, [batch], policy=Policy.of(network), lazy=False, zero_maps=zero_maps)
+
+
+def _first(batch: ImageBatch, count: int) -> ImageBatch:
+    return ImageBatch(batch.images[:count], batch.labels[:count])
+
+
+def _choose(loaded: LoadedExitsSpec, table: CandidateTable) -> Chosen:
+    spec = loaded.spec
+    goal = AccuracyGoal(spec.accuracy.max_loss, spec.accuracy.luck_credit, spec.accuracy.standard_errors)
+    search = Search(max_branches=spec.search.max_branches, dbp=spec.search.dbp)
+    if spec.accuracy.certify:
+        return choose_safely(table, goal, search, spec.seed)
+    choice = choose(table, goal, search)
+    return Chosen(choice, choice.policy, np.arange(table.images), None, None)
+
+
+def _write(
+    loaded: LoadedExitsSpec,
+    workload: Workload,
+    network: Network,
+    weights: Weights,
+    table: CandidateTable,
+    chosen: Chosen,
+    out_dir: Path,
+) -> list[Path]:
+    """The files of the workload; the last path is the place of the report."""
+    spec, old = loaded.spec, workload.spec
+    images, trace = workload.loaded.images_path, workload.loaded.trace_path
+    new = old.model_copy(
+        update={
+            "name": spec.name,
+            "description": spec.description or old.description,
+            "weights": f"{spec.name}.npz",
+            "images": f"{spec.name}-images.npz" if images else None,
+            "trace": f"{spec.name}.trace.npz" if trace else None,
+            "branches": kept_branches(old.branches, table.names, chosen.choice.policy),
+        }
+    )
+    kept, problems = build_network(new.name, new.input, new.dataset.classes, new.layers, new.branches)
+    assert kept is not None, problems
+    kept_weights = Weights.of(without_branches(weights.arrays(), kept))
+    out_dir.mkdir(parents=True, exist_ok=True)
+    files = [out_dir / f"{spec.name}.yaml", out_dir / new.weights, out_dir / f"{spec.name}.table.npz"]
+    write_workload(files[0], new)
+    save_weights(files[1], kept_weights)
+    save_table(files[2], table)
+    if images is not None and new.images:
+        files.append(out_dir / new.images)
+        shutil.copyfile(images, files[-1])
+    if trace is not None and new.trace:
+        files.append(out_dir / new.trace)
+        stored = load_trace(trace, workload.network, workload.network_hash)
+        save_trace(files[-1], of_branches(stored, kept, network_hash(kept, kept_weights)))
+    return [*files, out_dir / f"{spec.name}.exits.json"]
+
+
+def of_branches(trace: FunctionalTrace, network: Network, hash_of_network: str) -> FunctionalTrace:
+    """The trace of a network that lacks some of the branches."""
+    columns = [trace.exit_names.index(name) for name in network.exit_names]
+    return dataclasses.replace(
+        trace,
+        workload=network.name,
+        network_hash=hash_of_network,
+        exit_names=network.exit_names,
+        margins=trace.margins[:, columns],
+        predictions=trace.predictions[:, columns],
+        magnitude_sums=trace.magnitude_sums[:, columns[:-1]],
+    )

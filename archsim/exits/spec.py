@@ -1,0 +1,96 @@
+"""``archsim.exits/1``: from which candidates, on which images and for which objective exits are chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from archsim.config.base import ConfigModel
+from archsim.config.document import Document
+from archsim.config.validation import validate
+from archsim.config.workload import Name
+from archsim.config.yaml_io import read_document
+
+Count = Annotated[int, Field(ge=1, le=1 << 20)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
+
+
+class ExitDataSpec(ConfigModel):
+    """The labelled images on which exits are chosen. Never those that trained the network, never those of the test."""
+
+    source: str | None = None
+    """File or folder, looked for in ``--data``, beside the spec and in ``$ARCHSIM_DATA``; the images that ship with the
+    workload when left out."""
+    split: str = "held_out"
+    """Split of a source that tells several apart."""
+    held_out: Count | None = None
+    """Only so many images, set aside by the seeded shuffle of ``archsim train``; all images when left out."""
+    seed: Seed = 1
+    """Of that shuffle: the seed of the training spec."""
+
+
+class AccuracyGoalSpec(ConfigModel):
+    """How much accuracy the exits may cost, and how sure that must be."""
+
+    max_loss: Annotated[float, Field(gt=0, le=1)] = 0.005
+    """Allowed loss against the full network, as a fraction."""
+    standard_errors: Annotated[float, Field(ge=0, le=10)] = 1.645
+    """By how many standard errors the loss must stay below ``max_loss`` on the images of the search."""
+    luck_credit: Fraction = 0.5
+    """Worth of an image that only the branch gets right, against 1 for one that only the full network gets right."""
+    certify: bool = True
+    """Search on one half of the images and tighten all thresholds until a test at 5 % passes on the other half."""
+
+
+class ExitSearchSpec(ConfigModel):
+    """What may be chosen."""
+
+    candidates: list[Name] | None = None
+    """Branches of the workload that may be kept; all when left out."""
+    max_branches: Annotated[int, Field(ge=1, le=1000)] | None = 4
+    """Most branches to keep; any number when null."""
+    dbp: Literal["none", "one_sided", "two_sided"] = "one_sided"
+    """Bounds of dynamic branch pruning: none, a lower bound, or a window."""
+
+
+class ExitsBuildSpec(ConfigModel):
+    """One choice of exits."""
+
+    schema_: Literal["archsim.exits/1"] = Field(alias="schema")
+    name: Name
+    """Of the workload that is written, and of its files."""
+    description: str = ""
+    """Of the workload that is written; that of ``workload`` when left out."""
+    workload: str
+    """The int8 workload whose branches are the candidates: built-in name, or path relative to this file."""
+    data: ExitDataSpec = ExitDataSpec()
+    objective: Literal["energy", "cycles", "macs", "parameters"] = "energy"
+    """What an image is to cost least of."""
+    arch: str = "locoexnet-65nm"
+    """The accelerator of ``energy`` and ``cycles``: built-in name, or path relative to this file."""
+    energy_table: str | None = None
+    """Energy table of ``energy``; the one that the accelerator names when left out."""
+    cost_images: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Images that are simulated to measure ``energy`` and ``cycles``, the first ones."""
+    accuracy: AccuracyGoalSpec = AccuracyGoalSpec()
+    search: ExitSearchSpec = ExitSearchSpec()
+    seed: Seed = 1
+    """Of the halves of ``accuracy.certify`` and of the random control."""
+
+
+@dataclass(frozen=True)
+class LoadedExitsSpec:
+    """A spec and where each of its values is written."""
+
+    spec: ExitsBuildSpec
+    document: Document
+
+
+def load_exits_spec(path: Path) -> LoadedExitsSpec:
+    """The checked spec of a file. Raises InvalidInput with every problem at file:line:col."""
+    document = read_document(path)
+    return LoadedExitsSpec(validate(ExitsBuildSpec, document), document)
