@@ -129,7 +129,7 @@ def _header(path: Path, stream: IO[bytes], name: str) -> tuple[np.dtype[Any], tu
         version = np.lib.format.read_magic(stream)
         readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, fortran_order, dtype = readers[version](stream)
-    except (ValueError, KeyError) as error:
+    except Exception as error:  # NumPy tokenizes and evaluates the header: a hostile one may raise anything
         raise invalid(path, f"found no plain array ({error})", _HINT, name) from None
     if dtype.hasobject or (fortran_order and len(shape) > 1):
         found = "Python objects" if dtype.hasobject else "Fortran order"

@@ -211,3 +211,16 @@ def test_tiny_imagenet_annotations_without_a_class(tmp_path: Path) -> None:
     (tmp_path / "val" / "val_annotations.txt").write_text("val_0.JPEG\n")
     with pytest.raises(InvalidInput, match=r"val_annotations\.txt:1"):
         load_images(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header", [b"{'descr': '|u1', 'shape': (1,8", b"(" * 200, b"\xff\xfe", b"{'descr': 1}"]
+)
+def test_npz_with_a_hostile_header(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "a.npz"
+    member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", member)
+        archive.writestr("labels.npy", member)
+    with pytest.raises(InvalidInput, match="found no plain array"):
+        load_images(path)
