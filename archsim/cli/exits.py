@@ -65,7 +65,9 @@ def _print_report(report: ExitsReport) -> None:
         click.echo(f"loss of {percent(report.max_loss)} or more  p = {report.p_value:.4f}")
     click.echo(f"parameters used       {percent(report.params_used_fraction)}")
     click.echo(f"MACs used             {percent(report.macs_used_fraction)}")
-    click.echo(f"{report.objective + ' used':21s} {percent(report.cost_fraction)}\n")
+    if report.objective in ("energy", "cycles"):
+        click.echo(f"{report.objective + ' used':21s} {percent(report.cost_fraction)}")
+    click.echo("")
     _print_branches(report)
     click.echo("")
     rows = [
@@ -73,8 +75,8 @@ def _print_report(report: ExitsReport) -> None:
         for name, control in report.controls.items()
     ]
     print_table(("control", f"{report.objective} used", "accuracy"), rows)
-    click.echo("")
     if report.rejected:
+        click.echo("")
         rows = [(branch.name, branch.after, branch.reason) for branch in report.rejected]
         print_table(("rejected", "after", "why"), rows, left=(0, 1, 2))
 
