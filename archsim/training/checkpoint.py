@@ -31,6 +31,9 @@ _TRAINED_BY = {
 """The keys that shape the weights; others may change between a run and its resumption."""
 
 
+Phase = Literal["joint", "heads"]
+
+
 @dataclass
 class TrainState:
     """A run between two epochs."""
@@ -39,7 +42,7 @@ class TrainState:
     device: torch.device
     model: ExitNetwork
     optimiser: torch.optim.Optimizer
-    phase: Literal["joint", "heads"] = "joint"
+    phase: Phase = "joint"
     epochs_done: int = 0
     """Of the present phase."""
     log: list[dict[str, Any]] = field(default_factory=list)
@@ -48,7 +51,8 @@ class TrainState:
         """Freezes the trunk and starts the second phase."""
         self.phase, self.epochs_done = "heads", 0
         self.model.trunk_blocks.requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.model.branch_blocks.parameters(), lr=self.spec.heads.peak_lr)
+        if self.spec.heads is not None and self.spec.branches:
+            self.optimiser = torch.optim.Adam(self.model.branch_blocks.parameters(), lr=self.spec.heads.peak_lr)
 
 
 def new_state(spec: TrainSpec, device: torch.device) -> TrainState:
@@ -73,7 +77,7 @@ def _sgd(spec: TrainSpec, model: ExitNetwork) -> torch.optim.SGD:
 
 def spec_hash(spec: TrainSpec) -> str:
     """SHA-256 of the keys that shape the weights."""
-    dump = spec.model_dump(mode="json", include=_TRAINED_BY)
+    dump = spec.model_dump(mode="json", include=_TRAINED_BY, exclude_defaults=True)
     return hashlib.sha256(json.dumps(dump, sort_keys=True).encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from archsim.datasets import ImageBatch
 from archsim.network.graph import FINAL
 from archsim.training.augment import augment
-from archsim.training.checkpoint import TrainState
+from archsim.training.checkpoint import Phase, TrainState
 from archsim.training.data import TrainingData, normalised
 from archsim.training.network import ExitNetwork, Tensors
 from archsim.training.spec import TrainSpec
@@ -27,7 +27,7 @@ _EVALUATION_BATCH_IMAGES = 500
 def run_phase(state: TrainState, data: TrainingData, save: Callable[[], None], progress: Progress) -> None:
     """Trains the epochs that ``state.phase`` still lacks; ``save`` is called after every one of them."""
     spec, device = state.spec, state.device
-    epochs = spec.recipe.epochs if state.phase == "joint" else spec.heads.epochs
+    epochs = phase_epochs(spec, state.phase)
     steps_per_epoch = math.ceil(len(data.train) / spec.recipe.batch)
     while state.epochs_done < epochs:
         losses: list[float] = []
@@ -42,13 +42,20 @@ def run_phase(state: TrainState, data: TrainingData, save: Callable[[], None], p
         progress(state.log[-1])
 
 
+def phase_epochs(spec: TrainSpec, phase: Phase) -> int:
+    """Epochs of a phase."""
+    if phase == "joint":
+        return spec.recipe.epochs
+    return spec.heads.epochs if spec.heads and spec.branches else 0
+
+
 def evaluate(model: ExitNetwork, spec: TrainSpec, data: ImageBatch, device: torch.device) -> dict[str, float]:
-    """Fraction of ``data`` that every classifier gets right, in float32."""
+    """Fraction of ``data`` that every classifier gets right, in the precision of training."""
     model.eval()
     right = dict.fromkeys(model.network.exit_names, 0)
     for start in range(0, len(data), _EVALUATION_BATCH_IMAGES):
         chunk = slice(start, start + _EVALUATION_BATCH_IMAGES)
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=spec.bf16):
             logits = model(normalised(spec, data.images[chunk], device))
         labels = torch.from_numpy(data.labels[chunk]).to(device)
         for name, values in logits.items():
@@ -77,16 +84,27 @@ def _batches(state: TrainState, train: ImageBatch) -> Iterator[tuple[np.ndarray[
     recipe = state.spec.recipe
     rng = np.random.default_rng([state.spec.seed, 2 if state.phase == "joint" else 3, state.epochs_done])
     order = rng.permutation(len(train))
+    padding_px, crop_px = _crop(state)
     for start in range(0, len(order), recipe.batch):
         rows = order[start : start + recipe.batch]
-        images = augment(train.images[rows], recipe.crop_padding_px, recipe.horizontal_flip, rng)
+        images = augment(train.images[rows], padding_px, recipe.horizontal_flip, rng, crop_px)
         yield images, torch.from_numpy(train.labels[rows])
+
+
+def _crop(state: TrainState) -> tuple[int, int | None]:
+    """(padding, side of the crop) in pixels of the epoch that comes; a small crop needs no padding to be random."""
+    recipe = state.spec.recipe
+    small = recipe.small_crops
+    if small and state.phase == "joint" and state.epochs_done < small.epochs:
+        return 0, small.size_px
+    return recipe.crop_padding_px, None
 
 
 def _set_rate(state: TrainState, step: int, steps: int) -> None:
     if state.phase == "joint":
         rate = one_cycle(step, steps, state.spec.recipe.peak_lr)
     else:
+        assert state.spec.heads is not None
         rate = state.spec.heads.peak_lr * (1 + math.cos(math.pi * step / steps)) / 2
     for group in state.optimiser.param_groups:
         group["lr"] = rate

@@ -66,14 +66,19 @@ class ExitNetwork(nn.Module):
         elif layer.is_compute:
             x = self.block(layer)(x)
         elif layer.op == "max_pool":
-            x = F.max_pool2d(x, layer.kernel, layer.stride)
+            x = F.max_pool2d(x, _within(layer.kernel, x), layer.stride)
         elif layer.op == "avg_pool":
-            x = F.avg_pool2d(x, layer.kernel, layer.stride)
+            x = F.avg_pool2d(x, _within(layer.kernel, x), layer.stride)
         elif layer.op == "global_avg_pool":
             x = x.mean(dim=(2, 3), keepdim=True)
         else:
             x = x + inputs[1]
         return F.relu(x) if layer.relu else x
+
+
+def _within(kernel: tuple[int, int], x: Tensor) -> tuple[int, int]:
+    """The window, no larger than the map: crops smaller than the image are trained on too."""
+    return (min(kernel[0], x.shape[2]), min(kernel[1], x.shape[3]))
 
 
 def _blocks(layers: Iterable[Layer]) -> nn.ModuleDict:

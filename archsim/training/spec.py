@@ -38,6 +38,13 @@ class DataSpec(ConfigModel):
     """Per channel, of the training images on a 0-to-1 scale."""
 
 
+class SmallCropsSpec(ConfigModel):
+    """Epochs that see a part of every image, at its own scale."""
+
+    epochs: Count
+    size_px: Count
+
+
 class RecipeSpec(ConfigModel):
     """Joint training: one-cycle SGD with Nesterov momentum."""
 
@@ -48,6 +55,8 @@ class RecipeSpec(ConfigModel):
     weight_decay: Fraction = 5e-4
     crop_padding_px: Annotated[int, Field(ge=0, le=64)] = 4
     horizontal_flip: bool = True
+    small_crops: SmallCropsSpec | None = None
+    """The first epochs on smaller crops, which cost less; only for a trunk whose classifier reads a 1x1 map."""
     branch_loss_weight: Annotated[float, Field(ge=0, le=10)] = 0.2
     """Weight of each branch's cross-entropy beside the final classifier's 1."""
 
@@ -89,7 +98,8 @@ class TrainSpec(ConfigModel):
     layers: Annotated[list[LayerSpec], Field(min_length=1, max_length=10_000)]
     branches: Annotated[list[BranchSpec], Field(max_length=1000, default_factory=list)]
     recipe: RecipeSpec
-    heads: HeadRecipeSpec
+    heads: HeadRecipeSpec | None = None
+    """Left out, the branches stay as joint training leaves them."""
     quantise: QuantiseSpec = QuantiseSpec()
     thresholds: ThresholdSpec = ThresholdSpec()
     cpu_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
