@@ -75,7 +75,7 @@ def _run(spec: TrainSpec, folders: list[Path], out_dir: Path, resume: bool) -> T
         def report(record: dict[str, Any]) -> None:
             nonlocal done
             done += 1
-            progress.advance(done, spec.recipe.epochs + spec.heads.epochs)
+            progress.advance(done, spec.epochs("joint") + spec.epochs("heads"))
             note(_line(record))
 
         return run_training(spec, folders, out_dir, resume, report)

@@ -114,8 +114,6 @@ def build_network(
         if branch_name in order:
             message = f'the name "{branch_name}" is that of a trunk layer'
             builder.problem(f"branches.{index}.name", message, "results list layers and branches by name")
-        if branches[index].after in [spec.after for spec in branches[:index]]:
-            builder.problem(f"branches.{index}.after", "a branch already hangs here", "one branch a layer")
     if builder.problems:
         return None, builder.problems
     complete = sorted(

@@ -8,13 +8,14 @@ import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from archsim.datasets.image_set import invalid
+from archsim.errors import InvalidInput
 from archsim.training.network import ExitNetwork
-from archsim.training.spec import TrainSpec, network_of
+from archsim.training.spec import Phase, TrainSpec, network_of
 
 _TRAINED_BY = {
     "seed",
@@ -25,13 +26,23 @@ _TRAINED_BY = {
     "branches",
     "recipe",
     "heads",
+    "start",
+    "distillation",
     "bf16",
     "cpu_threads",
 }
 """The keys that shape the weights; others may change between a run and its resumption."""
 
 
-Phase = Literal["joint", "heads"]
+_DAMAGED = (
+    RuntimeError,
+    KeyError,
+    TypeError,
+    ValueError,
+    OSError,
+    EOFError,
+    pickle.UnpicklingError,
+)
 
 
 @dataclass
@@ -52,7 +63,9 @@ class TrainState:
         self.phase, self.epochs_done = "heads", 0
         self.model.trunk_blocks.requires_grad_(False)
         if self.spec.heads is not None and self.spec.branches:
-            self.optimiser = torch.optim.Adam(self.model.branch_blocks.parameters(), lr=self.spec.heads.peak_lr)
+            self.optimiser = torch.optim.Adam(
+                self.model.branch_blocks.parameters(), lr=self.spec.heads.peak_lr
+            )
 
 
 def new_state(spec: TrainSpec, device: torch.device) -> TrainState:
@@ -62,6 +75,33 @@ def new_state(spec: TrainSpec, device: torch.device) -> TrainState:
         model = ExitNetwork(network_of(spec))
     model = model.to(device).to(memory_format=torch.channels_last)
     return TrainState(spec, device, model, _sgd(spec, model))
+
+
+def warm_start(state: TrainState, path: Path) -> None:
+    """Takes over the weights of another run where names and shapes agree.
+
+    Raises InvalidInput where the checkpoint is damaged, or lacks a layer of the trunk, every one listed.
+    """
+    try:
+        found = torch.load(path, map_location=state.device, weights_only=True)["model"]
+    except _DAMAGED as error:
+        raise _unusable(path, error) from None
+    own = state.model.state_dict()
+    fitting = {name: value for name, value in found.items() if name in own and value.shape == own[name].shape}
+    lacking = [name for name in own if name.startswith("trunk_blocks.") and name not in fitting]
+    if lacking:
+        layers = sorted({name.split(".")[1].removeprefix("layer/") for name in lacking})
+        raise invalid(
+            path, f"found no weights that fit {', '.join(layers)}", "start from a run of the same trunk"
+        )
+    state.model.load_state_dict({**own, **fitting})
+
+
+def _unusable(path: Path, error: Exception) -> InvalidInput:
+    message = (
+        f"found no usable checkpoint ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    )
+    return invalid(path, message, "remove it and train from the start")
 
 
 def _sgd(spec: TrainSpec, model: ExitNetwork) -> torch.optim.SGD:
@@ -109,16 +149,7 @@ def load_checkpoint(spec: TrainSpec, device: torch.device, path: Path) -> TrainS
             state.enter_heads()
         state.model.load_state_dict(content["model"])
         state.optimiser.load_state_dict(content["optimiser"])
-    except (
-        RuntimeError,
-        KeyError,
-        TypeError,
-        ValueError,
-        OSError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:
-        message = f"found no usable checkpoint ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        raise invalid(path, message, "remove it and train from the start") from None
+    except _DAMAGED as error:
+        raise _unusable(path, error) from None
     state.epochs_done, state.log = content["epochs_done"], json.loads(content["log"])
     return state

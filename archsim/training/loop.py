@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from archsim.datasets import ImageBatch
 from archsim.network.graph import FINAL
 from archsim.training.augment import augment
-from archsim.training.checkpoint import Phase, TrainState
+from archsim.training.checkpoint import TrainState
 from archsim.training.data import TrainingData, normalised
 from archsim.training.network import ExitNetwork, Tensors
 from archsim.training.spec import TrainSpec
@@ -27,14 +28,15 @@ _EVALUATION_BATCH_IMAGES = 500
 def run_phase(state: TrainState, data: TrainingData, save: Callable[[], None], progress: Progress) -> None:
     """Trains the epochs that ``state.phase`` still lacks; ``save`` is called after every one of them."""
     spec, device = state.spec, state.device
-    epochs = phase_epochs(spec, state.phase)
+    epochs = spec.epochs(state.phase)
     steps_per_epoch = math.ceil(len(data.train) / spec.recipe.batch)
     while state.epochs_done < epochs:
         losses: list[float] = []
         for step, (images, labels) in enumerate(_batches(state, data.train)):
             _set_rate(state, state.epochs_done * steps_per_epoch + step, epochs * steps_per_epoch)
             losses.append(_train_step(state, normalised(spec, images, device), labels.to(device)))
-        accuracy = evaluate(state.model, spec, data.held_out, device)
+        trained = spec.recipe.branches if state.phase == "joint" else None
+        accuracy = evaluate(state.model, spec, data.held_out, device, trained)
         state.epochs_done += 1
         record = {"phase": state.phase, "epoch": state.epochs_done, "loss": round(float(np.mean(losses)), 5)}
         state.log.append({**record, "held_out_accuracy": accuracy})
@@ -42,21 +44,20 @@ def run_phase(state: TrainState, data: TrainingData, save: Callable[[], None], p
         progress(state.log[-1])
 
 
-def phase_epochs(spec: TrainSpec, phase: Phase) -> int:
-    """Epochs of a phase."""
-    if phase == "joint":
-        return spec.recipe.epochs
-    return spec.heads.epochs if spec.heads and spec.branches else 0
-
-
-def evaluate(model: ExitNetwork, spec: TrainSpec, data: ImageBatch, device: torch.device) -> dict[str, float]:
-    """Fraction of ``data`` that every classifier gets right, in the precision of training."""
+def evaluate(
+    model: ExitNetwork,
+    spec: TrainSpec,
+    data: ImageBatch,
+    device: torch.device,
+    branches: Collection[str] | None = None,
+) -> dict[str, float]:
+    """Fraction of ``data`` that the final classifier and branches (default: all) get right, as precise as training."""
     model.eval()
-    right = dict.fromkeys(model.network.exit_names, 0)
+    right: Counter[str] = Counter()
     for start in range(0, len(data), _EVALUATION_BATCH_IMAGES):
         chunk = slice(start, start + _EVALUATION_BATCH_IMAGES)
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=spec.bf16):
-            logits = model(normalised(spec, data.images[chunk], device))
+            logits = model(normalised(spec, data.images[chunk], device), branches)
         labels = torch.from_numpy(data.labels[chunk]).to(device)
         for name, values in logits.items():
             right[name] += int((values.argmax(1) == labels).sum())
@@ -111,26 +112,36 @@ def _set_rate(state: TrainState, step: int, steps: int) -> None:
 
 
 def _train_step(state: TrainState, images: Tensor, labels: Tensor) -> float:
-    model, joint = state.model, state.phase == "joint"
+    spec, model, joint = state.spec, state.model, state.phase == "joint"
     model.train()
     if not joint:
         model.trunk_blocks.eval()
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=state.spec.bf16):
-        logits = model(images) if joint else _branch_logits(model, images)
-    losses = {name: F.cross_entropy(values.float(), labels) for name, values in logits.items()}
-    weight = state.spec.recipe.branch_loss_weight if joint else 1.0
-    loss = sum(
-        (values * (1.0 if name == FINAL else weight) for name, values in losses.items()),
-        torch.zeros((), device=images.device),
-    )
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=spec.bf16):
+        logits = model(images, spec.recipe.branches) if joint else _on_frozen_trunk(model, images)
+    final = logits.pop(FINAL).float()
+    losses = [_branch_loss(spec, values.float(), final.detach(), labels) for values in logits.values()]
+    branches = torch.stack(losses).sum() if losses else torch.zeros((), device=images.device)
+    loss = F.cross_entropy(final, labels) + spec.recipe.branch_loss_weight * branches if joint else branches
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     state.optimiser.step()
     return float(loss.detach())
 
 
-def _branch_logits(model: ExitNetwork, images: Tensor) -> Tensors:
-    """Without the trunk's gradients, which the second phase does not need."""
+def _branch_loss(spec: TrainSpec, logits: Tensor, final: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy with the label, mixed with that of the softened final logits (Hinton et al., 2015, section 2)."""
+    loss = F.cross_entropy(logits, labels)
+    if spec.distillation is None:
+        return loss
+    share, temperature = spec.distillation.share, spec.distillation.temperature
+    soft = F.kl_div(
+        F.log_softmax(logits / temperature, 1), F.softmax(final / temperature, 1), reduction="batchmean"
+    )
+    return (1 - share) * loss + share * temperature**2 * soft
+
+
+def _on_frozen_trunk(model: ExitNetwork, images: Tensor) -> Tensors:
+    """All logits, without the trunk's gradients, which the second phase does not need."""
     with torch.no_grad():
         tensors = model.trunk_tensors(images)
-    return model.branch_logits(tensors)
+    return {FINAL: tensors[model.network.layers[-1].name], **model.branch_logits(tensors)}

@@ -5,7 +5,7 @@ Tensors are NCHW inside torch (channels last in memory); a linear layer flattens
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,22 +27,26 @@ class ExitNetwork(nn.Module):
         self.trunk_blocks = _blocks(network.layers)
         self.branch_blocks = _blocks(layer for branch in network.branches for layer in branch.layers)
 
-    def forward(self, images: Tensor) -> Tensors:
-        """Logits (N, classes) under each branch's name and ``final``, from normalised images (N, C, H, W)."""
+    def forward(self, images: Tensor, branches: Collection[str] | None = None) -> Tensors:
+        """Logits (N, classes) under each branch's name and ``final``, from normalised images (N, C, H, W).
+
+        branches: names of those to evaluate; all when left out.
+        """
         tensors = self.trunk_tensors(images)
-        return {FINAL: tensors[self.network.layers[-1].name], **self.branch_logits(tensors)}
+        return {FINAL: tensors[self.network.layers[-1].name], **self.branch_logits(tensors, branches)}
 
     def trunk_tensors(self, images: Tensor) -> Tensors:
         """Every tensor of the trunk by name."""
         return self._run(self.network.layers, {IMAGE: images})
 
-    def branch_logits(self, tensors: Tensors) -> Tensors:
-        """Logits of every branch from the trunk's tensors."""
+    def branch_logits(self, tensors: Tensors, names: Collection[str] | None = None) -> Tensors:
+        """Logits of the branches of these names (default: of all) from the trunk's tensors."""
         return {
             branch.name: self._run(branch.layers, {branch.after: tensors[branch.after]})[
                 branch.layers[-1].name
             ]
             for branch in self.network.branches
+            if names is None or branch.name in names
         }
 
     def all_tensors(self, images: Tensor) -> Tensors:
@@ -66,9 +70,9 @@ class ExitNetwork(nn.Module):
         elif layer.is_compute:
             x = self.block(layer)(x)
         elif layer.op == "max_pool":
-            x = F.max_pool2d(x, _within(layer.kernel, x), layer.stride)
+            x = F.max_pool2d(x, layer.kernel, layer.stride, ceil_mode=_is_crop(layer, x))
         elif layer.op == "avg_pool":
-            x = F.avg_pool2d(x, _within(layer.kernel, x), layer.stride)
+            x = F.avg_pool2d(x, layer.kernel, layer.stride, ceil_mode=_is_crop(layer, x))
         elif layer.op == "global_avg_pool":
             x = x.mean(dim=(2, 3), keepdim=True)
         else:
@@ -76,9 +80,9 @@ class ExitNetwork(nn.Module):
         return F.relu(x) if layer.relu else x
 
 
-def _within(kernel: tuple[int, int], x: Tensor) -> tuple[int, int]:
-    """The window, no larger than the map: crops smaller than the image are trained on too."""
-    return (min(kernel[0], x.shape[2]), min(kernel[1], x.shape[3]))
+def _is_crop(layer: Layer, x: Tensor) -> bool:
+    """Whether a map comes from a crop smaller than the image: pools then keep what is left at its edges."""
+    return x.shape[2] != layer.input_shape.height
 
 
 def _blocks(layers: Iterable[Layer]) -> nn.ModuleDict:

@@ -18,13 +18,15 @@ from archsim.config.workload_file import write_workload
 from archsim.datasets import ImageBatch
 from archsim.datasets.sources import find_source
 from archsim.exits.export import kept_branches, without_branches
+from archsim.exits.policy import ExitPolicy
 from archsim.exits.structure import SWEEP, AccuracyGoal, choose_policy
+from archsim.exits.tables import CandidateTable
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace_io import save_trace
 from archsim.network.weights import Weights, save_weights
 from archsim.training.calibrate import activation_samples
-from archsim.training.checkpoint import TrainState, load_checkpoint, new_state, save_checkpoint
+from archsim.training.checkpoint import TrainState, load_checkpoint, new_state, save_checkpoint, warm_start
 from archsim.training.data import TrainingData, load_training_data
 from archsim.training.export import copy_images, workload_of
 from archsim.training.fold import fold
@@ -64,16 +66,13 @@ def train(
     """
     images = load_training_data(spec, data)
     with _cpu_threads(spec.cpu_threads):
-        state = fit(spec, images, out_dir, resume, progress)
+        state = fit(spec, images, out_dir, resume, progress, data)
         arrays = quantised(state, images)
     network, all_weights = network_of(spec), Weights.of(arrays)
     table = exit_table(network, all_weights, images.held_out)
-    goal = AccuracyGoal(spec.thresholds.max_accuracy_loss, spec.thresholds.luck_credit)
-    search = replace(SWEEP, dbp="one_sided" if spec.thresholds.dbp else "none")
-    policy = choose_policy(table, goal, search)
-    workload, weights = _export(
-        spec, kept_branches(spec.branches, table.names, policy), arrays, images, out_dir
-    )
+    policy = _policy(spec, table)
+    kept = kept_branches(spec.branches, table.names, policy) if spec.thresholds else spec.branches
+    workload, weights = _export(spec, kept, arrays, images, out_dir)
     if spec.data.images:
         copy_images(find_source(spec.data.images, data), out_dir)
     records = [{"phase": "int8", "data": "held_out", **summary(table, policy)}]
@@ -86,6 +85,14 @@ def train(
     log = out_dir / f"{spec.name}.log.jsonl"
     write_log(log, [*state.log, *records])
     return TrainResult(workload, weights, log, records[0], records[1] if images.test is not None else None)
+
+
+def _policy(spec: TrainSpec, table: CandidateTable) -> ExitPolicy:
+    """The exits that pay; none where all branches are kept as candidates."""
+    if spec.thresholds is None:
+        return ExitPolicy.without_exits(table.count)
+    goal = AccuracyGoal(spec.thresholds.max_accuracy_loss, spec.thresholds.luck_credit)
+    return choose_policy(table, goal, replace(SWEEP, dbp="one_sided" if spec.thresholds.dbp else "none"))
 
 
 def _export(
@@ -105,16 +112,28 @@ def _export(
     return workload, weights
 
 
-def fit(spec: TrainSpec, data: TrainingData, out_dir: Path, resume: bool, progress: Progress) -> TrainState:
-    """Trains both phases, with a checkpoint and the log written after every epoch."""
+def fit(
+    spec: TrainSpec,
+    data: TrainingData,
+    out_dir: Path,
+    resume: bool,
+    progress: Progress,
+    folders: Sequence[Path] = (),
+) -> TrainState:
+    """Trains both phases, with a checkpoint and the log written after every epoch.
+
+    folders: where the checkpoint of ``spec.start`` may lie, besides the output folder and its neighbours.
+    """
     out_dir.mkdir(parents=True, exist_ok=True)
     checkpoint = out_dir / f"{spec.name}.checkpoint.pt"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    state = (
-        load_checkpoint(spec, device, checkpoint)
-        if resume and checkpoint.exists()
-        else new_state(spec, device)
-    )
+    if resume and checkpoint.exists():
+        state = load_checkpoint(spec, device, checkpoint)
+    else:
+        state = new_state(spec, device)
+        if spec.start is not None:
+            places = [out_dir, out_dir.parent / spec.start, *folders]
+            warm_start(state, find_source(f"{spec.start}.checkpoint.pt", places))
 
     def save() -> None:
         save_checkpoint(state, checkpoint)

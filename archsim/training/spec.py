@@ -8,13 +8,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from archsim.config.base import ConfigModel
+from archsim.config.document import Document
 from archsim.config.validation import validate
 from archsim.config.workload import BranchSpec, DatasetSpec, InputSpec, LayerSpec, Name
 from archsim.config.yaml_io import read_document
-from archsim.errors import InvalidInput, Problem
+from archsim.errors import InvalidInput, Problem, did_you_mean
 from archsim.network.build import build_network
 from archsim.network.graph import Network
+from archsim.training.candidates import Structure, candidate_branches, positions
 
+Phase = Literal["joint", "heads"]
+"""Trunk and branches together, then the branches alone on the frozen trunk."""
 Count = Annotated[int, Field(ge=1, le=1 << 20)]
 Rate = Annotated[float, Field(gt=0, le=100)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -48,7 +52,7 @@ class SmallCropsSpec(ConfigModel):
 class RecipeSpec(ConfigModel):
     """Joint training: one-cycle SGD with Nesterov momentum."""
 
-    epochs: Count
+    epochs: Annotated[int, Field(ge=0, le=1 << 20)]
     batch: Count
     peak_lr: Rate
     momentum: Fraction = 0.9
@@ -57,8 +61,10 @@ class RecipeSpec(ConfigModel):
     horizontal_flip: bool = True
     small_crops: SmallCropsSpec | None = None
     """The first epochs on smaller crops, which cost less; only for a trunk whose classifier reads a 1x1 map."""
+    branches: list[Name] | None = None
+    """Branches that train along and shape the trunk; all when left out. The others are trained on the frozen trunk."""
     branch_loss_weight: Annotated[float, Field(ge=0, le=10)] = 0.2
-    """Weight of each branch's cross-entropy beside the final classifier's 1."""
+    """Weight of each branch's loss beside the final classifier's 1."""
 
 
 class HeadRecipeSpec(ConfigModel):
@@ -66,6 +72,24 @@ class HeadRecipeSpec(ConfigModel):
 
     epochs: Count
     peak_lr: Rate = 1e-3
+
+
+class DistillationSpec(ConfigModel):
+    """Branches learn from the logits of the final classifier too (Phuong and Lampert, ICCV 2019)."""
+
+    share: Fraction = 0.5
+    """Of a branch's loss; the rest is the cross-entropy with the label."""
+    temperature: Rate = 2.0
+    """Divides the logits of both before they are compared."""
+
+
+class CandidatesSpec(ConfigModel):
+    """Branches that are written out for every position and structure."""
+
+    structures: Annotated[list[Structure], Field(min_length=1)]
+    """``g1``, ``g2``, ``g4``, ``bottleneck``, ``depthwise``, ``conv32``; what does not fit a map is left out."""
+    after: list[Name] | None = None
+    """Trunk layers; when left out, every convolution, after the pool that follows it."""
 
 
 class QuantiseSpec(ConfigModel):
@@ -97,15 +121,27 @@ class TrainSpec(ConfigModel):
     input: InputSpec
     layers: Annotated[list[LayerSpec], Field(min_length=1, max_length=10_000)]
     branches: Annotated[list[BranchSpec], Field(max_length=1000, default_factory=list)]
+    candidates: list[CandidatesSpec] = []
+    """More branches, by structure and position; named ``structure-layer``."""
+    start: Name | None = None
+    """Training run whose weights this one starts from, where their names agree: all of the trunk, and branches."""
     recipe: RecipeSpec
     heads: HeadRecipeSpec | None = None
     """Left out, the branches stay as joint training leaves them."""
+    distillation: DistillationSpec | None = None
     quantise: QuantiseSpec = QuantiseSpec()
-    thresholds: ThresholdSpec = ThresholdSpec()
+    thresholds: ThresholdSpec | None = ThresholdSpec()
+    """Null keeps every branch without a threshold, as candidates of ``archsim exits build``."""
     cpu_threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Threads of torch on a CPU, its own choice when left out; the last bits of sums depend on their number."""
     bf16: bool = False
     """Autocast to bfloat16 while training; weights and optimiser state stay float32."""
+
+    def epochs(self, phase: Phase) -> int:
+        """Number of epochs of a phase."""
+        if phase == "joint":
+            return self.recipe.epochs
+        return self.heads.epochs if self.heads and self.branches else 0
 
 
 def load_train_spec(path: Path) -> TrainSpec:
@@ -120,11 +156,57 @@ def load_train_spec(path: Path) -> TrainSpec:
         for key, values in (("mean", spec.data.mean), ("std", spec.data.std))
         if len(values) != spec.input.channels
     ]
-    network, found = _build(spec)
+    trunk, found = build_network(spec.name, spec.input, spec.dataset.classes, spec.layers, [])
+    if trunk is not None:
+        problems += _candidate_problems(spec, trunk, document)
+        if not problems:
+            spec = spec.model_copy(update={"branches": [*spec.branches, *_expanded(spec, trunk)]})
+            found = _build(spec)[1]
+            problems += _recipe_problems(spec, document)
     problems += [document.problem(key, message, hint) for key, message, hint in found]
-    if problems or network is None:
+    if problems:
         raise InvalidInput(problems)
     return spec
+
+
+def _candidate_problems(spec: TrainSpec, trunk: Network, document: Document) -> list[Problem]:
+    allowed = [layer.name for layer in trunk.layers[:-1]]
+    return [
+        document.problem(
+            f"candidates.{index}.after.{place}",
+            f'no trunk layer "{name}" before the last',
+            did_you_mean(name, allowed),
+        )
+        for index, candidates in enumerate(spec.candidates)
+        for place, name in enumerate(candidates.after or [])
+        if name not in allowed
+    ]
+
+
+def _expanded(spec: TrainSpec, trunk: Network) -> list[BranchSpec]:
+    """The branches of ``spec.candidates``, each once."""
+    found = {
+        branch.name: branch
+        for candidates in spec.candidates
+        for branch in candidate_branches(trunk, candidates.structures, candidates.after or positions(trunk))
+    }
+    return list(found.values())
+
+
+def _recipe_problems(spec: TrainSpec, document: Document) -> list[Problem]:
+    names = [branch.name for branch in spec.branches]
+    problems = [
+        document.problem(f"recipe.branches.{index}", f'no branch "{name}"', did_you_mean(name, names))
+        for index, name in enumerate(spec.recipe.branches or [])
+        if name not in names
+    ]
+    if spec.recipe.epochs == 0 and spec.start is None:
+        problems.append(document.problem("recipe.epochs", "found 0, expected at least 1 without a start"))
+    small = spec.recipe.small_crops
+    if small and small.size_px > min(spec.input.height, spec.input.width):
+        message = f"found {small.size_px}, expected at most the size of the image"
+        problems.append(document.problem("recipe.small_crops.size_px", message))
+    return problems
 
 
 def network_of(spec: TrainSpec) -> Network:

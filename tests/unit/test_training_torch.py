@@ -10,6 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from archsim.api import load  # noqa: E402
+from archsim.config.workload import GlobalAvgPoolSpec  # noqa: E402
 from archsim.datasets.sources import find_source  # noqa: E402
 from archsim.errors import InvalidInput  # noqa: E402
 from archsim.training import TrainSpec, load_train_spec, train  # noqa: E402
@@ -22,7 +24,7 @@ from archsim.training.integer import integer_network  # noqa: E402
 from archsim.training.loop import one_cycle, run_phase  # noqa: E402
 from archsim.training.network import ExitNetwork  # noqa: E402
 from archsim.training.run import fit, quantised  # noqa: E402
-from archsim.training.spec import network_of  # noqa: E402
+from archsim.training.spec import DistillationSpec, SmallCropsSpec, network_of  # noqa: E402
 from tests.unit.int8_reference import run_reference  # noqa: E402
 from tests.unit.test_training_quantise import EVERY_OP  # noqa: E402
 
@@ -195,6 +197,69 @@ def test_augmentation_shifts_and_mirrors_each_image() -> None:
         kinds |= {kind for kind, crop in crops.items() if np.array_equal(crop, after)}
     assert len(kinds) == 18
     np.testing.assert_array_equal(augment(images, 0, False, np.random.default_rng(1)), images)
+
+
+def test_small_crops_are_parts_of_the_image() -> None:
+    images = np.random.default_rng(0).integers(1, 256, (300, 6, 6, 1), dtype=np.uint8)
+    found = augment(images, 0, False, np.random.default_rng(1), crop_px=4)
+    offsets = set()
+    for before, after in zip(images, found, strict=True):
+        offsets |= {
+            (y, x) for y in range(3) for x in range(3) if np.array_equal(before[y : y + 4, x : x + 4], after)
+        }
+    assert found.shape == (300, 4, 4, 1) and len(offsets) == 9
+
+
+def test_first_epochs_train_on_small_crops(
+    spec: TrainSpec, folders: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, ...]] = []
+    forward = ExitNetwork.forward
+
+    def watched(model: ExitNetwork, images: torch.Tensor, *rest: object) -> object:
+        if model.training:
+            seen.append(tuple(images.shape[2:]))
+        return forward(model, images, *rest)
+
+    monkeypatch.setattr(ExitNetwork, "forward", watched)
+    recipe = spec.recipe.model_copy(update={"small_crops": SmallCropsSpec(epochs=1, size_px=6)})
+    layers = [*spec.layers[:-1], GlobalAvgPoolSpec(name="gap", op="global_avg_pool"), spec.layers[-1]]
+    small = spec.model_copy(update={"recipe": recipe, "layers": layers, "branches": []})
+    data = load_training_data(small, folders)
+    run_phase(new_state(small, CPU), data, lambda: None, lambda record: None)
+    half = len(seen) // 2
+    assert set(seen[:half]) == {(6, 6)} and set(seen[half:]) == {(8, 8)}
+
+
+def test_a_run_starts_from_another(spec: TrainSpec, folders: list[Path], tmp_path: Path) -> None:
+    plain = spec.model_copy(update={"name": "plain", "branches": [], "heads": None})
+    train(plain, folders, tmp_path / "plain")
+    trunk = load_checkpoint(plain, CPU, tmp_path / "plain" / "plain.checkpoint.pt").model.trunk_blocks
+    recipe = spec.recipe.model_copy(update={"epochs": 0})
+    second = spec.model_copy(update={"start": "plain", "recipe": recipe, "thresholds": None})
+    result = train(second, folders, tmp_path / "second")
+    found = load_checkpoint(second, CPU, tmp_path / "second" / "digits.checkpoint.pt").model.trunk_blocks
+    assert all(torch.equal(found.state_dict()[name], value) for name, value in trunk.state_dict().items())
+    workload = load(result.workload)
+    assert [(b.name, b.threshold) for b in workload.network.branches] == [("exit1", None), ("exit2", None)]
+    first = spec.layers[0].model_copy(update={"filters": 9})
+    wider = second.model_copy(update={"layers": [first, *spec.layers[1:]]})
+    with pytest.raises(InvalidInput, match="no weights that fit conv1, conv2"):
+        train(wider, folders, tmp_path / "wider", resume=False)
+    with pytest.raises(InvalidInput, match="nowhere"):
+        train(second.model_copy(update={"start": "nowhere"}), folders, tmp_path / "lost")
+
+
+def test_only_named_branches_shape_the_trunk(spec: TrainSpec, folders: list[Path]) -> None:
+    recipe = spec.recipe.model_copy(update={"branches": ["exit2"]})
+    some = spec.model_copy(update={"recipe": recipe, "distillation": DistillationSpec()})
+    state = new_state(some, CPU)
+    before = {name: value.clone() for name, value in state.model.branch_blocks.state_dict().items()}
+    run_phase(state, load_training_data(some, folders), lambda: None, lambda record: None)
+    after = state.model.branch_blocks.state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(after[name], value)}
+    assert changed == {name for name in before if "exit2" in name}
+    assert set(state.log[-1]["held_out_accuracy"]) == {"final", "exit2"}
 
 
 def test_one_cycle_goes_up_then_down() -> None:

@@ -1,0 +1,66 @@
+"""Candidate branches by structure and position."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from archsim.errors import InvalidInput
+from archsim.network.graph import Network
+from archsim.training.candidates import Structure, candidate_branches, positions
+from archsim.training.spec import load_train_spec, network_of
+
+EVERY: tuple[Structure, ...] = ("g1", "g2", "g4", "bottleneck", "depthwise", "conv32")
+
+
+@pytest.fixture(scope="module")
+def specs(repository: Path) -> Path:
+    return repository / "workloads" / "training"
+
+
+@pytest.fixture(scope="module")
+def vgg(specs: Path) -> Network:
+    """VGG-16 of full width without branches."""
+    return network_of(load_train_spec(specs / "vgg16-cifar10.yaml"))
+
+
+def test_positions_are_convolutions_behind_their_pools(vgg: Network) -> None:
+    assert positions(vgg) == [
+        *("conv1", "pool1", "conv3", "pool2", "conv5", "conv6", "pool3", "conv8", "conv9", "pool4"),
+        *("conv11", "conv12", "pool5"),
+    ]
+
+
+def test_weights_are_those_of_the_closed_forms(specs: Path) -> None:
+    """C K, 4 C K, 16 C K, 16 C + 256 K, 9 C + 64 C + 64 K and 288 C + 32 (S/2)^2 K, here with K = 10."""
+    network = network_of(load_train_spec(specs / "vgg16-cifar10-candidates.yaml"))
+    found = {branch.name: branch.weights for branch in network.branches}
+    assert found["g1-conv9"] == 512 * 10
+    assert found["g2-conv9"] == 4 * 512 * 10
+    assert found["g4-conv9"] == 16 * 512 * 10
+    assert found["bottleneck-conv9"] == 16 * 512 + 256 * 10
+    assert found["depthwise-conv9"] == 9 * 512 + 64 * 512 + 64 * 10
+    assert found["conv32-conv9"] == 288 * 512 + 32 * 2 * 2 * 10
+    assert found["fat"] == 512 * 4096 + 4096 * 4096 + 4096 * 10
+
+
+def test_structures_that_do_not_fit_are_left_out(vgg: Network) -> None:
+    assert [branch.name for branch in candidate_branches(vgg, EVERY, ["pool4", "pool5"])] == [
+        *("g1-pool4", "g2-pool4", "bottleneck-pool4", "depthwise-pool4", "conv32-pool4", "g1-pool5"),
+    ]
+
+
+def test_unknown_names_are_refused_with_their_place(specs: Path, tmp_path: Path) -> None:
+    text = (specs / "vgg16-cifar10-candidates.yaml").read_text()
+    text = text.replace("conv9, pool4]\n", "conv9, pol4]\n")
+    file = tmp_path / "spec.yaml"
+    file.write_text(text.replace("- structures: [g1,", "- structures: [g9,"))
+    with pytest.raises(InvalidInput, match=r"candidates\.0\.structures\.0"):
+        load_train_spec(file)
+    file.write_text(text)
+    with pytest.raises(InvalidInput, match='no trunk layer "pol4"'):
+        load_train_spec(file)
+    file.write_text(text.replace("pol4", "pool4").replace("g1-conv5, ", "g1-convS, "))
+    with pytest.raises(InvalidInput, match=r'recipe\.branches\.1: no branch "g1-convS"'):
+        load_train_spec(file)
