@@ -11,7 +11,7 @@ from archsim.cli.options import json_option
 from archsim.cli.output import note, note_files, percent, print_json, print_table, print_title
 
 if TYPE_CHECKING:
-    from archsim.exits.report import ExitsReport
+    from archsim.exits.report import ExitsReport, Measured
 
 
 @click.command()
@@ -67,8 +67,11 @@ def _print_report(report: ExitsReport) -> None:
     click.echo(f"MACs used             {percent(report.macs_used_fraction)}")
     if report.objective in ("energy", "cycles"):
         click.echo(f"{report.objective + ' used':21s} {percent(report.cost_fraction)}")
-    click.echo("")
-    _print_branches(report)
+    if report.test is not None:
+        _print_test(report.test)
+    if report.branches:
+        click.echo("")
+        _print_branches(report)
     click.echo("")
     rows = [
         (name, percent(control.cost_fraction), percent(control.accuracy))
@@ -79,6 +82,19 @@ def _print_report(report: ExitsReport) -> None:
         click.echo("")
         rows = [(branch.name, branch.after, branch.reason) for branch in report.rejected]
         print_table(("rejected", "after", "why"), rows, left=(0, 1, 2))
+
+
+def _print_test(test: Measured) -> None:
+    found = test.discordant
+    click.echo(f"\non {test.images} test images, which chose nothing")
+    click.echo(f"accuracy              {percent(test.accuracy)}")
+    click.echo(f"full network          {percent(test.full_network_accuracy)}")
+    click.echo(
+        f"difference            {test.delta_pp:+.3f} pp (lower 95 % bound {test.delta_lower95_pp:+.3f} pp; "
+        f"b {found['b']}, c {found['c']}, McNemar p = {test.mcnemar_p:.3f})"
+    )
+    click.echo(f"parameters used       {percent(test.params_used_fraction)}")
+    click.echo(f"MACs used             {percent(test.macs_used_fraction)}")
 
 
 def _print_branches(report: ExitsReport) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -13,11 +15,13 @@ import numpy as np
 from archsim.api import load
 from archsim.config.extends import find_file
 from archsim.config.load import load_dram_preset, load_energy_table, read_arch
+from archsim.config.workload import WorkloadSpec
 from archsim.config.workload_file import write_workload
 from archsim.datasets import ImageBatch, available_splits, load_images
 from archsim.datasets.sources import find_source, held_out_rows
 from archsim.energy.table import resolve
 from archsim.errors import InvalidInput, Problem, did_you_mean
+from archsim.exits.classifier import Ending, ended_by
 from archsim.exits.costs import (
     SIMULATED,
     CountedObjective,
@@ -27,7 +31,7 @@ from archsim.exits.costs import (
     simulated_costs,
 )
 from archsim.exits.export import kept_branches, without_branches
-from archsim.exits.report import ExitsReport, report_of
+from archsim.exits.report import ExitsReport, measured, report_of
 from archsim.exits.safeguards import LEVEL, Chosen, choose_safely, least_images, split_rows
 from archsim.exits.spec import LoadedExitsSpec
 from archsim.exits.structure import AccuracyGoal, Search, choose
@@ -53,19 +57,21 @@ def build(
 ) -> ExitsReport:
     """Chooses branches, thresholds and DBP bounds; writes the workload and the report to ``out_dir``.
 
-    folders: searched for ``data.source``, before the folder of the spec and ``$ARCHSIM_DATA``.
-    Files: ``NAME.yaml``, ``NAME.npz``, the images and the trace that shipped with the workload, ``NAME.exits.json``
-    (the report), ``NAME.table.npz`` (the candidate table, for searches of your own).
-    Raises InvalidInput listing what does not fit, SimulationFailed when the hardware breaks an invariant.
+    folders: searched for ``data.source`` and ``data.test``, before the folder of the spec and ``$ARCHSIM_DATA``.
+    Files: ``NAME.yaml``, ``NAME.npz``, the images that shipped with the workload, ``NAME.trace.npz`` (of test images,
+    or what shipped), ``NAME.exits.json`` (the report), ``NAME.table.npz`` (the candidate table, for searches of your
+    own). Raises InvalidInput listing what does not fit, SimulationFailed when the hardware breaks an invariant.
     """
     spec = loaded.spec
     check_out_dir(out_dir)
     workload, machine = _inputs(loaded)
-    network = _candidates(loaded, workload)
+    ending = _ending(loaded, workload)
+    network = _candidates(loaded, ending)
     batch = _images(loaded, workload, folders)
-    if spec.accuracy.certify:
+    test = _test_images(loaded, folders)
+    if spec.accuracy.certify and network.branches:
         _check_size(loaded, len(batch))
-    weights = Weights.of(without_branches(workload.weights.arrays(), network))
+    weights = Weights.of(without_branches(ending.arrays, network))
     note(f"running {len(batch)} images through {len(network.branches)} candidate branches")
     trace = _trace(network, weights, batch, zero_maps=False)
     sample = _trace(network, weights, _first(batch, spec.cost_images), zero_maps=True)
@@ -77,8 +83,15 @@ def build(
     table = table_of_trace(network, trace, costs)
     note("searching")
     chosen = _choose(loaded, table)
+    kept = _kept(loaded, ending, table, chosen)
     report = report_of(spec, network, table, chosen, trace, sample, machine)
-    files = _write(loaded, workload, network, weights, table, chosen, out_dir)
+    if test is not None:
+        note(f"running {len(test)} test images")
+        report = dataclasses.replace(report, test=measured(kept.network, kept.weights, test))
+    files = _write(loaded, workload, kept, table, out_dir)
+    if test is not None and spec.data.trace_images:
+        shown = _trace(kept.network, kept.weights, _first(test, spec.data.trace_images), zero_maps=True)
+        save_trace(out_dir / f"{spec.name}.trace.npz", shown)
     report = dataclasses.replace(report, files=tuple(str(path) for path in files))
     write_atomic(files[-1], (to_json_text(report.to_json()) + "\n").encode())
     return report
@@ -110,29 +123,49 @@ def _inputs(loaded: LoadedExitsSpec) -> tuple[Workload, Machine | None]:
     return workload, Machine(arch, dram, resolve(table, arch, dram))
 
 
-def _candidates(loaded: LoadedExitsSpec, workload: Workload) -> Network:
+def _ending(loaded: LoadedExitsSpec, workload: Workload) -> Ending:
+    """The workload, ending in the classifier that is asked for."""
+    ending = Ending(workload.spec, workload.weights.arrays())
+    wanted = loaded.spec.classifier
+    if wanted is None:
+        return ending
+    names = [branch.name for branch in workload.spec.branches]
+    if wanted not in names:
+        message = f'{workload.spec.name} has no branch "{wanted}"'
+        raise InvalidInput([loaded.document.problem("classifier", message, did_you_mean(wanted, names))])
+    return ended_by(ending, wanted)
+
+
+def _candidates(loaded: LoadedExitsSpec, ending: Ending) -> Network:
     """The network with the candidates alone, thresholds and DBP bounds that they may have forgotten."""
-    names = [branch.name for branch in workload.network.branches]
+    network = _network(ending.spec)
+    names = [branch.name for branch in network.branches]
     wanted = loaded.spec.search.candidates
     problems = [
         loaded.document.problem(
             f"search.candidates.{index}",
-            f'{workload.spec.name} has no branch "{name}"',
-            did_you_mean(name, names),
+            f'{ending.spec.name} has no branch "{pattern}"',
+            did_you_mean(pattern, names),
         )
-        for index, name in enumerate(wanted or [])
-        if name not in names
+        for index, pattern in enumerate(wanted or [])
+        if not fnmatch.filter(names, pattern)
     ]
-    if not names:
-        problems.append(loaded.document.problem("workload", f"found no branches in {workload.spec.name}"))
+    if not names and wanted is None:
+        problems.append(loaded.document.problem("workload", f"found no branches in {ending.spec.name}"))
     if problems:
         raise InvalidInput(problems)
     kept = tuple(
         dataclasses.replace(branch, threshold=None, dbp=None)
-        for branch in workload.network.branches
-        if wanted is None or branch.name in wanted
+        for branch in network.branches
+        if wanted is None or any(fnmatch.fnmatchcase(branch.name, pattern) for pattern in wanted)
     )
-    return dataclasses.replace(workload.network, branches=kept)
+    return dataclasses.replace(network, branches=kept)
+
+
+def _network(spec: WorkloadSpec) -> Network:
+    network, problems = build_network(spec.name, spec.input, spec.dataset.classes, spec.layers, spec.branches)
+    assert network is not None, problems
+    return network
 
 
 def _images(loaded: LoadedExitsSpec, workload: Workload, folders: Sequence[Path]) -> ImageBatch:
@@ -156,6 +189,20 @@ def _images(loaded: LoadedExitsSpec, workload: Workload, folders: Sequence[Path]
         raise InvalidInput([document.problem("data.held_out", message)])
     rows, _ = held_out_rows(len(batch), data.held_out, data.seed)
     return ImageBatch(batch.images[rows], batch.labels[rows])
+
+
+def _test_images(loaded: LoadedExitsSpec, folders: Sequence[Path]) -> ImageBatch | None:
+    data, document = loaded.spec.data, loaded.document
+    if data.test is None:
+        if data.trace_images:
+            raise InvalidInput(
+                [document.problem("data.trace_images", "found no data.test to take them from")]
+            )
+        return None
+    batch: ImageBatch = load_images(
+        find_source(data.test, [*folders, document.folder("data.test")]), split="test"
+    )
+    return batch
 
 
 def _check_size(loaded: LoadedExitsSpec, images: int) -> None:
@@ -184,50 +231,58 @@ def _choose(loaded: LoadedExitsSpec, table: CandidateTable) -> Chosen:
     spec = loaded.spec
     goal = AccuracyGoal(spec.accuracy.max_loss, spec.accuracy.luck_credit, spec.accuracy.standard_errors)
     search = Search(max_branches=spec.search.max_branches, dbp=spec.search.dbp)
-    if spec.accuracy.certify:
+    if spec.accuracy.certify and table.count:
         return choose_safely(table, goal, search, spec.seed)
     choice = choose(table, goal, search)
     return Chosen(choice, choice.policy, np.arange(table.images), None, None)
 
 
-def _write(
-    loaded: LoadedExitsSpec,
-    workload: Workload,
-    network: Network,
-    weights: Weights,
-    table: CandidateTable,
-    chosen: Chosen,
-    out_dir: Path,
-) -> list[Path]:
-    """The files of the workload; the last path is the place of the report."""
-    spec, old = loaded.spec, workload.spec
-    images, trace = workload.loaded.images_path, workload.loaded.trace_path
+@dataclass(frozen=True)
+class _Kept:
+    """What is written: the workload file with the branches that are kept, as a network, with its weights."""
+
+    spec: WorkloadSpec
+    network: Network
+    weights: Weights
+
+
+def _kept(loaded: LoadedExitsSpec, ending: Ending, table: CandidateTable, chosen: Chosen) -> _Kept:
+    spec, old = loaded.spec, ending.spec
+    ships_trace = bool(spec.data.trace_images) or (old.trace is not None and spec.classifier is None)
     new = old.model_copy(
         update={
             "name": spec.name,
             "description": spec.description or old.description,
             "weights": f"{spec.name}.npz",
-            "images": f"{spec.name}-images.npz" if images else None,
-            "trace": f"{spec.name}.trace.npz" if trace else None,
+            "images": f"{spec.name}-images.npz" if old.images else None,
+            "trace": f"{spec.name}.trace.npz" if ships_trace else None,
             "branches": kept_branches(old.branches, table.names, chosen.choice.policy),
         }
     )
-    kept, problems = build_network(new.name, new.input, new.dataset.classes, new.layers, new.branches)
-    assert kept is not None, problems
-    kept_weights = Weights.of(without_branches(weights.arrays(), kept))
+    network = _network(new)
+    return _Kept(new, network, Weights.of(without_branches(ending.arrays, network)))
+
+
+def _write(
+    loaded: LoadedExitsSpec, workload: Workload, kept: _Kept, table: CandidateTable, out_dir: Path
+) -> list[Path]:
+    """The files of the workload; a trace of test images is written by the caller. The last path is the report's."""
+    name, new = loaded.spec.name, kept.spec
+    images, trace = workload.loaded.images_path, workload.loaded.trace_path
     out_dir.mkdir(parents=True, exist_ok=True)
-    files = [out_dir / f"{spec.name}.yaml", out_dir / new.weights, out_dir / f"{spec.name}.table.npz"]
+    files = [out_dir / f"{name}.yaml", out_dir / new.weights, out_dir / f"{name}.table.npz"]
     write_workload(files[0], new)
-    save_weights(files[1], kept_weights)
+    save_weights(files[1], kept.weights)
     save_table(files[2], table)
     if images is not None and new.images:
         files.append(out_dir / new.images)
         shutil.copyfile(images, files[-1])
-    if trace is not None and new.trace:
+    if new.trace:
         files.append(out_dir / new.trace)
-        stored = load_trace(trace, workload.network, workload.network_hash)
-        save_trace(files[-1], of_branches(stored, kept, network_hash(kept, kept_weights)))
-    return [*files, out_dir / f"{spec.name}.exits.json"]
+        if trace is not None and not loaded.spec.data.trace_images:
+            stored = load_trace(trace, workload.network, workload.network_hash)
+            save_trace(files[-1], of_branches(stored, kept.network, network_hash(kept.network, kept.weights)))
+    return [*files, out_dir / f"{name}.exits.json"]
 
 
 def of_branches(trace: FunctionalTrace, network: Network, hash_of_network: str) -> FunctionalTrace:

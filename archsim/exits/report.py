@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from archsim.config.workload import DbpSpec
+from archsim.datasets import ImageBatch
 from archsim.exits.controls import dbp_quality, oracle_dbp, oracle_exit, random_skips
 from archsim.exits.costs import Machine, SimulatedObjective, record_costs
 from archsim.exits.export import dbp_of
@@ -20,9 +21,11 @@ from archsim.exits.spec import ExitsBuildSpec
 from archsim.exits.structure import AccuracyGoal, Search, choose_policy, compare
 from archsim.exits.tables import CandidateTable
 from archsim.functional.decide import Policy, decide
+from archsim.functional.executor import run
 from archsim.functional.statistics import ExitStatistics, statistics
 from archsim.functional.trace import FunctionalTrace
 from archsim.network.graph import Network
+from archsim.network.weights import Weights
 from archsim.sim.engine import Simulator
 
 
@@ -69,6 +72,22 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """The workload as it is written on the test images, which chose nothing. mcnemar_p: exact, two-sided."""
+
+    images: int
+    accuracy: float
+    full_network_accuracy: float
+    delta_pp: float
+    delta_lower95_pp: float
+    discordant: dict[str, int]
+    mcnemar_p: float
+    params_used_fraction: float
+    macs_used_fraction: float
+    exits: dict[str, int]
+
+
+@dataclass(frozen=True)
 class ExitsReport:
     """What was chosen and how it does on images that did not choose it (without certification: on those that did).
 
@@ -106,12 +125,33 @@ class ExitsReport:
     branches: tuple[KeptBranch, ...]
     rejected: tuple[RejectedBranch, ...]
     controls: dict[str, Control]
+    test: Measured | None = None
     files: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; NaN becomes None."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
+
+
+def measured(network: Network, weights: Weights, batch: ImageBatch) -> Measured:
+    """Early exits against the full network, both on all images of a batch."""
+    trace = run(network, weights, [batch], policy=Policy.of(network), lazy=False, zero_maps=False)
+    found = statistics(network, trace, decide(trace, Policy.of(network)))
+    paired = found.paired
+    assert paired is not None and found.full_network_accuracy is not None
+    return Measured(
+        images=found.images,
+        accuracy=found.accuracy,
+        full_network_accuracy=found.full_network_accuracy,
+        delta_pp=100 * paired.delta,
+        delta_lower95_pp=100 * paired.lower95,
+        discordant={"b": paired.b, "c": paired.c},
+        mcnemar_p=paired.mcnemar_p,
+        params_used_fraction=found.params_used_fraction,
+        macs_used_fraction=found.macs_used_fraction,
+        exits=found.exits,
+    )
 
 
 def report_of(

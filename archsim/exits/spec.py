@@ -31,6 +31,10 @@ class ExitDataSpec(ConfigModel):
     """Only so many images, set aside by the seeded shuffle of ``archsim train``; all images when left out."""
     seed: Seed = 1
     """Of that shuffle: the seed of the training spec."""
+    test: str | None = None
+    """Images that are looked at once, when everything is chosen; found as ``source``."""
+    trace_images: Annotated[int, Field(ge=0, le=1 << 20)] = 0
+    """First so many test images whose functional trace ships with the workload, where they themselves may not."""
 
 
 class AccuracyGoalSpec(ConfigModel):
@@ -49,8 +53,8 @@ class AccuracyGoalSpec(ConfigModel):
 class ExitSearchSpec(ConfigModel):
     """What may be chosen."""
 
-    candidates: list[Name] | None = None
-    """Branches of the workload that may be kept; all when left out."""
+    candidates: list[str] | None = None
+    """Branches of the workload that may be kept, by name or pattern (``g1-*``); all when left out, none when empty."""
     max_branches: Annotated[int, Field(ge=1, le=1000)] | None = 4
     """Most branches to keep; any number when null."""
     dbp: Literal["none", "one_sided", "two_sided"] = "one_sided"
@@ -67,6 +71,8 @@ class ExitsBuildSpec(ConfigModel):
     """Of the workload that is written; that of ``workload`` when left out."""
     workload: str
     """The int8 workload whose branches are the candidates: built-in name, or path relative to this file."""
+    classifier: Name | None = None
+    """Branch that becomes the end of the trunk: another classifier, or a shorter network; its own when left out."""
     data: ExitDataSpec = ExitDataSpec()
     objective: Literal["energy", "cycles", "macs", "parameters"] = "energy"
     """What an image is to cost least of."""

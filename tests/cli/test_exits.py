@@ -134,6 +134,8 @@ def test_text_names_branches_and_reasons(folder: Path) -> None:
         ({"data": {"held_out": 901}}, ["data.held_out"]),
         ({"accuracy": {"max_loss": 0.002}}, ["accuracy.max_loss"]),
         ({"arch": "dense-rs"}, ["arch"]),
+        ({"classifier": "lat"}, ["classifier"]),
+        ({"data": {"trace_images": 5}}, ["data.trace_images"]),
         ({"objective": "power", "cost_images": 0, "serch": {}}, ["serch", "objective", "cost_images"]),
     ],
 )
@@ -145,6 +147,51 @@ def test_bad_specs_are_refused_with_their_place(
     lines = [line for line in result.stderr.splitlines() if "small.spec.yaml:" in line or ": data: " in line]
     assert sorted(line.split(": ")[1] for line in lines) == sorted(expected), result.stderr
     assert not (folder / "out").exists()
+
+
+def test_a_branch_becomes_the_end_of_the_trunk(folder: Path) -> None:
+    path = spec(folder, objective="macs", classifier="late", search={"candidates": ["ear*"]})
+    result = exits(path, "--out", folder / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    network = api.load(folder / "out" / "small.yaml").network
+    before = api.load(folder / "tiny.yaml").network
+    at = [layer.name for layer in before.layers].index("gap")
+    assert [layer.name for layer in network.layers] == [
+        *(layer.name for layer in before.layers[: at + 1]),
+        *("late-gap", "fc"),
+    ]
+    assert [found.name for found in network.branches] == ["early"]
+    api.evaluate(folder / "tiny.yaml", save_trace=folder / "before.npz")
+    api.evaluate(folder / "out" / "small.yaml", save_trace=folder / "after.npz")
+    with np.load(folder / "before.npz") as old, np.load(folder / "after.npz") as new:
+        # early, late, final before; early, final after.
+        np.testing.assert_array_equal(new["predictions"][:, 1], old["predictions"][:, 1])
+        np.testing.assert_array_equal(new["margins"][:, 1], old["margins"][:, 1])
+
+
+def test_no_candidates_give_the_full_network(folder: Path) -> None:
+    path = spec(folder, objective="macs", search={"candidates": []}, accuracy={"max_loss": 0.002})
+    result = exits(path, "--out", folder / "out")
+    assert result.exit_code == 0, result.stderr
+    assert api.load(folder / "out" / "small.yaml").network.branches == ()
+
+
+def test_test_images_are_measured_and_their_trace_ships(folder: Path) -> None:
+    data = {"test": "tiny.images.npz", "trace_images": 30}
+    path = spec(folder, objective="macs", data=data)
+    result = exits(path, "--out", folder / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    test = json.loads(result.stdout)["test"]
+    assert test["images"] == 900
+    workload = folder / "out" / "small.yaml"
+    found = api.evaluate(workload, data=folder / "tiny.images.npz")
+    assert (test["accuracy"], test["exits"]) == (found.accuracy, found.exits)
+    (folder / "out" / "small-images.npz").unlink()
+    document = yaml.safe_load(workload.read_text())
+    del document["images"]
+    workload.write_text(yaml.safe_dump(document))
+    assert api.evaluate(workload).images == 30
+    assert "on 900 test images" in exits(path, "--out", folder / "text").stdout
 
 
 def test_a_workload_without_branches_has_no_candidates(folder: Path) -> None:
