@@ -7,7 +7,11 @@ from numpy.typing import NDArray
 
 
 def augment(
-    images: NDArray[np.uint8], padding_px: int, flip: bool, rng: np.random.Generator, crop_px: int | None = None
+    images: NDArray[np.uint8],
+    padding_px: int,
+    flip: bool,
+    rng: np.random.Generator,
+    crop_px: int | None = None,
 ) -> NDArray[np.uint8]:
     """A copy of ``images`` uint8 (N, H, W, C), each zero padded, cropped at a random offset and maybe mirrored.
 

@@ -52,7 +52,9 @@ class TrainState:
         self.phase, self.epochs_done = "heads", 0
         self.model.trunk_blocks.requires_grad_(False)
         if self.spec.heads is not None and self.spec.branches:
-            self.optimiser = torch.optim.Adam(self.model.branch_blocks.parameters(), lr=self.spec.heads.peak_lr)
+            self.optimiser = torch.optim.Adam(
+                self.model.branch_blocks.parameters(), lr=self.spec.heads.peak_lr
+            )
 
 
 def new_state(spec: TrainSpec, device: torch.device) -> TrainState:
