@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,17 +21,27 @@ from archsim.sim.system import Outcome
 from archsim.sim.tally import tally
 from tests.builders import build
 
+POOLED_HEAD: list[dict[str, Any]] = [
+    {"name": "gap", "op": "global_avg_pool"},
+    {"name": "fc", "op": "linear", "units": 4},
+]
+CONV_HEAD: list[dict[str, Any]] = [
+    {"name": "pool", "op": "avg_pool", "kernel": 2},
+    {"name": "conv", "op": "conv2d", "filters": 8, "kernel": 3, "padding": 1, "relu": True},
+    *POOLED_HEAD,
+]
+"""A branch that needs the PE array."""
 
-def small_network(branches: bool = True) -> Network:
+
+def small_network(branches: bool = True, head: Sequence[dict[str, Any]] = POOLED_HEAD) -> Network:
     """Five layers on 12x12 images with branches after the second and the third."""
     conv = {"op": "conv2d", "kernel": 3, "padding": 1, "relu": True}
-    head = [{"name": "gap", "op": "global_avg_pool"}, {"name": "fc", "op": "linear", "units": 4}]
     hanging = [
-        {"name": "early", "after": "pool2", "layers": head, "threshold": 100, "dbp": {"min_sum": 5}},
+        {"name": "early", "after": "pool2", "layers": list(head), "threshold": 100, "dbp": {"min_sum": 5}},
         {
             "name": "late",
             "after": "conv3",
-            "layers": head,
+            "layers": list(head),
             "threshold": 100,
             "dbp": {"min_sum": 5, "max_sum": 900},
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from archsim.config.base import ConfigModel
 from archsim.config.workload import Logit, Name
@@ -106,8 +106,8 @@ class DramSpec(ConfigModel):
 
 
 class BranchUnitSpec(ConfigModel):
-    macs: Annotated[int, Field(ge=1, le=4096)] = 16
-    """MAC lanes; a fully connected layer takes ceil(weights / macs) cycles."""
+    macs: Annotated[int, Field(ge=0, le=4096)] = 16
+    """MAC lanes; a fully connected layer takes ceil(weights / macs) cycles. 0: none; classifiers run on the array."""
     tap_lanes: Annotated[int, Field(ge=1, le=1024)] = 16
     """Activations that the pooling registers on the write path take in a cycle."""
     weight_sram_kib: Annotated[int, Field(ge=0, le=1 << 16)] = 24
@@ -116,6 +116,12 @@ class BranchUnitSpec(ConfigModel):
     """From the last MAC to the exit decision: running top-2, subtraction, comparison."""
     overlap: Literal["serial", "speculative"] = "serial"
     """Whether the next layer waits for the decision or starts meanwhile."""
+
+    @model_validator(mode="after")
+    def _sram_is_that_of_the_lanes(self) -> BranchUnitSpec:
+        if self.macs == 0 and self.weight_sram_kib > 0:
+            raise ValueError("without MAC lanes there are no weights to keep: set weight_sram_kib to 0")
+        return self
 
 
 class DbpUnitSpec(ConfigModel):

@@ -19,7 +19,7 @@ from archsim.datasets.image_set import ImageBatch
 from archsim.errors import InvalidInput, Problem
 from archsim.functional.decide import Policy
 from archsim.functional.layers import encode_images, run_classifier, run_layer
-from archsim.functional.trace import NOT_COMPUTED, FunctionalTrace
+from archsim.functional.trace import NOT_COMPUTED, FunctionalTrace, branch_maps, trunk_maps
 from archsim.kernels.arrays import Activations, Int64Array
 from archsim.kernels.compiler import thread_count
 from archsim.kernels.margin import top_two
@@ -109,7 +109,7 @@ class _Plan:
 
     @classmethod
     def of(cls, network: Network, weights: Weights, policy: Policy, lazy: bool, zero_maps: bool) -> _Plan:
-        recorded = {layer.inputs[0] for layer in network.layers if layer.is_compute} if zero_maps else set()
+        recorded = {*trunk_maps(network), *branch_maps(network)} if zero_maps else set()
         last_reader = {name: index for index, layer in enumerate(network.layers) for name in layer.inputs}
         return cls(
             network, weights, policy, lazy, frozenset(recorded), last_reader, network_hash(network, weights)
@@ -186,8 +186,11 @@ class _Part:
 
     def _keep(self, name: str, tensor: Activations) -> None:
         self.tensors[name] = tensor
+        self._record(name, tensor, self.alive)
+
+    def _record(self, name: str, tensor: Activations, rows: Int64Array) -> None:
         if name in self.zero_maps:
-            self.zero_maps[name][self.alive] = zero_map(tensor)
+            self.zero_maps[name][rows] = zero_map(tensor)
 
     def _meet(self, index: int, branch: Branch) -> None:
         """Evaluate the branch for the images that want it, and with ``lazy`` let go those that leave."""
@@ -204,6 +207,7 @@ class _Part:
         tensors = {branch.after: tensor[runs]}
         for layer in branch.layers[:-1]:
             tensors[layer.name] = self._output(layer, tensors)
+            self._record(layer.name, tensors[layer.name], rows)
         self._classify(index, branch.layers[-1], tensors, rows)
         leaves = np.zeros(len(sums), np.bool_)
         leaves[runs] = policy.exits(index, self.margins[rows, index])

@@ -128,7 +128,10 @@ class TileWork:
 class Dataflow(Protocol):
     """A way of laying a layer out on the array. Register it in :mod:`archsim.registry`."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As ``pe_array.dataflow`` has it."""
+        ...
 
     def plan(self, layer: Layer, arch: ArchSpec, placement: Placement) -> TilePlan:
         """Tiles of one layer. Raises :class:`~archsim.errors.InvalidInput` when the layer cannot be mapped."""

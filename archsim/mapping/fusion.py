@@ -15,7 +15,8 @@ POOLS = ("max_pool", "avg_pool", "global_avg_pool")
 class FusedLayer:
     """One run of the PE array and all that happens to its outputs before they reach the buffer.
 
-    layer: conv2d, depthwise_conv2d or linear. post: pools and at most one add, in order.
+    layer: conv2d, depthwise_conv2d or linear; in a branch also a pool of the tensor that it reads. post: pools and at
+    most one add, in order.
     """
 
     layer: Layer
@@ -38,7 +39,7 @@ class FusedLayer:
     @property
     def pool_values(self) -> int:
         """Values that enter pooling registers for one image (:data:`archsim.counters.ACTIONS` pe_array.pool)."""
-        return sum(layer.input_shape.elements for layer in self.post if layer.op in POOLS)
+        return sum(layer.input_shape.elements for layer in (self.layer, *self.post) if layer.op in POOLS)
 
     @property
     def summand(self) -> tuple[str, Shape] | None:
@@ -59,7 +60,18 @@ def fuse(network: Network) -> tuple[FusedLayer, ...]:
     writes, a second ``add`` behind the same layer, a pool of the image, a tensor in the middle of a chain (and hence
     never stored) that another layer reads.
     """
-    fused, problems = fuse_layers(network.layers)
+    return _checked(*fuse_layers(network.layers))
+
+
+def fuse_branch(layers: Sequence[Layer]) -> tuple[FusedLayer, ...]:
+    """Layers of a branch as runs of the PE array; pools of the tensor that it reads begin with a run of their own.
+
+    Raises InvalidInput as :func:`fuse`.
+    """
+    return _checked(*fuse_layers(layers, pool_first=True))
+
+
+def _checked(fused: tuple[FusedLayer, ...], problems: list[Problem]) -> tuple[FusedLayer, ...]:
     fused_away = {layer.name for run in fused for layer in (run.layer, *run.post)}
     fused_away -= {run.output_tensor for run in fused}
     for run in fused:
@@ -77,12 +89,14 @@ def fuse(network: Network) -> tuple[FusedLayer, ...]:
     return fused
 
 
-def fuse_layers(layers: Sequence[Layer]) -> tuple[tuple[FusedLayer, ...], list[Problem]]:
-    """Runs of the PE array in a sequence of layers and what cannot be fused."""
+def fuse_layers(
+    layers: Sequence[Layer], *, pool_first: bool = False
+) -> tuple[tuple[FusedLayer, ...], list[Problem]]:
+    """Runs of the PE array in a sequence of layers and what cannot be fused. pool_first: a pool may begin."""
     fused: list[FusedLayer] = []
     problems: list[Problem] = []
     for layer in layers:
-        if layer.is_compute:
+        if layer.is_compute or (pool_first and not fused and layer.op in POOLS):
             fused.append(FusedLayer(layer, ()))
             continue
         if not fused:

@@ -1,4 +1,4 @@
-"""Which feature maps stay in the global buffer between layers, decided for the whole network.
+"""Which feature maps stay in the global buffer between layers, decided for all that runs on the array.
 
 The buffer without its filter part holds, while a layer runs: every kept tensor that this or a later layer reads, the
 kept output, and what the layer itself needs. A tensor that does not stay is written to DRAM and read back by each of
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from archsim.config.arch import ArchSpec
 from archsim.mapping.base import Dataflow, Placement
-from archsim.mapping.fusion import FusedLayer, fuse
-from archsim.network.graph import IMAGE, Network
+from archsim.mapping.fusion import FusedLayer
+from archsim.mapping.pool_pass import WithPools
+from archsim.network.graph import IMAGE
 from archsim.registry import get_dataflow
 
 MAX_STATES = 256
@@ -39,14 +40,16 @@ class _Run:
     last_reader: int
 
 
-def place(network: Network, arch: ArchSpec, dram_bytes_per_cycle: int = 32) -> dict[str, Placement]:
-    """Placement of every layer of the trunk that runs on the array, by its name.
+def place(
+    fused: Sequence[FusedLayer], arch: ArchSpec, dram_bytes_per_cycle: int = 32
+) -> dict[str, Placement]:
+    """Placement of every layer that runs on the array, by its name.
 
-    dram_bytes_per_cycle: nominal DRAM rate in core cycles, with which mappings are compared.
-    Raises :class:`~archsim.errors.InvalidInput` when pools or adds cannot be fused. A layer that no mapping fits gets
-    a placement all the same; planning it names what is in the way.
+    fused: all of them in the order in which they run. dram_bytes_per_cycle: nominal DRAM rate in core cycles, with
+    which mappings are compared. A layer that no mapping fits gets a placement all the same; planning it names what is
+    in the way.
     """
-    planner = _Planner(_runs(fuse(network), arch), arch, dram_bytes_per_cycle)
+    planner = _Planner(_runs(fused, arch), arch, dram_bytes_per_cycle)
     kept = planner.search()
     return {run.fused.layer.name: planner.placement(index, kept) for index, run in enumerate(planner.runs)}
 
@@ -74,7 +77,7 @@ class _Planner:
         self.runs = runs
         self._arch = arch
         self._dram_bytes_per_cycle = dram_bytes_per_cycle
-        self._dataflow: Dataflow = get_dataflow(arch.pe_array.dataflow)
+        self._dataflow: Dataflow = WithPools(get_dataflow(arch.pe_array.dataflow))
         buffer = arch.global_buffer
         self._capacity_bytes = max(buffer.size_kib - buffer.filter_kib, 0) * 1024
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -325,16 +325,26 @@ def _cost(work: _Estimate, dram_bytes: Int64Array) -> Int64Array:
     """One element a candidate. dram_bytes: of passes, whose time is the longer of the array's and the DRAM's."""
     tiling = work.passes.tiling
     hw = tiling.hardware
-    cycles = np.maximum(work.array_cycles, -(-dram_bytes // tiling.placement.dram_bytes_per_cycle))
+    cost = weighted_cost(hw, tiling.placement, dram_bytes, work.buffer_bytes, work.array_cycles)
     if hw.least_traffic:
-        cost = LEXICAL * (LEXICAL * dram_bytes + work.buffer_bytes) + cycles
         return cast(Int64Array, (work.times * cost).sum(axis=1))
-    cost = (
-        DRAM_COST * dram_bytes + BUFFER_COST * work.buffer_bytes + PE_CYCLE_COST * hw.rows * hw.cols * cycles
-    )
     macs = tiling.geometry.macs * tiling.placement.batch
     total: Int64Array = (work.times * cost).sum(axis=1) + MAC_COST * macs
     return total
+
+
+Amount = TypeVar("Amount", int, Int64Array)
+
+
+def weighted_cost(
+    hw: Hardware, placement: Placement, dram_bytes: Amount, buffer_bytes: Amount, array_cycles: Amount
+) -> Amount:
+    """Bytes and time in one number; the time is the longer of the array's and the DRAM's. MACs cost extra."""
+    cycles = np.maximum(array_cycles, -(-dram_bytes // placement.dram_bytes_per_cycle))
+    if hw.least_traffic:
+        return cast(Amount, LEXICAL * (LEXICAL * dram_bytes + buffer_bytes) + cycles)
+    moved = DRAM_COST * dram_bytes + BUFFER_COST * buffer_bytes
+    return cast(Amount, moved + PE_CYCLE_COST * hw.rows * hw.cols * cycles)
 
 
 def stored_bytes_of(geo: Geometry, hw: Hardware, placement: Placement) -> int:

@@ -28,7 +28,8 @@ class Controller:
     """Learns everything by message and knows no decision before it is told.
 
     A layer is dispatched when the array is free and no decision is open (serial), or at most that of the layer just
-    before it (speculative). The image is done when its result is written and nothing is under way any more.
+    before it (speculative). Layers of a branch that DBP decides about wait for DBP in both. The image is done when its
+    result is written and nothing is under way any more.
     """
 
     def __init__(self, wiring: Wiring) -> None:
@@ -39,7 +40,7 @@ class Controller:
         self._open: deque[int] = deque()
         self.left_at: int | None = None
         self.decisions: dict[int, tuple[bool, int]] = {}
-        """Per step with a branch: (branch was skipped, cycle in which the step's decision was known)."""
+        """By branch: (it was skipped, cycle in which it was known whether the image leaves)."""
 
     def run(self, units: Units) -> Wait:
         """Process of one image; ends with the image."""
@@ -69,41 +70,49 @@ class Controller:
         return self._next_step == len(self._program.steps) and self._array_free and not self._open
 
     def _what_is_open(self) -> str:
-        names = [self._program.steps[step].layer.name for step in self._open]
-        return f"the decision after {', '.join(names)}" if names else "the end of the layer on the array"
+        names = [self._program.branches[branch].branch.name for branch in self._open]
+        return f"the decision of {', '.join(names)}" if names else "the end of the layer on the array"
 
     def _dispatch(self, units: Units) -> None:
-        speculative = self._program.arch.branch_unit.overlap == "speculative"
-        allowed = {self._next_step - 1} if speculative else set()
-        if self.left_at is None and self._array_free and self._next_step < len(self._program.steps):
-            if not set(self._open) <= allowed:
-                return
+        if self.left_at is not None or not self._array_free or self._next_step == len(self._program.steps):
+            return
+        if all(self._may_overtake(branch) for branch in self._open):
             self._array_free = False
             units.pe_array.steps.send(self._program.steps[self._next_step])
             self._next_step += 1
 
+    def _may_overtake(self, branch: int) -> bool:
+        """May the next layer start while the decision of a branch is open?"""
+        speculative = self._program.arch.branch_unit.overlap == "speculative"
+        return speculative and self._program.branches[branch].last_step == self._next_step - 1
+
     def _ask(self, index: int, units: Units) -> None:
-        """A layer is complete: if a branch hangs on it, its decision is open now."""
+        """A layer is complete: ask whether the branch that reads it runs, or what the one that ends here decides."""
         step = self._program.steps[index]
-        if step.branch is None:
-            return
-        self._open.append(index)
-        if self._program.arch.dbp.enabled and step.branch.branch.dbp is not None:
-            units.dbp_unit.tensors.send(step)
-        else:
-            units.branch_unit.requests.send(step)
+        if step.branch is not None and step.branch.is_pruned:
+            self._open.append(step.branch.index)
+            units.dbp_unit.tensors.send(step.branch)
+        elif step.decides is not None:
+            self._open.append(step.decides.index)
+            units.branch_unit.requests.send(step.decides)
 
     def _on_dbp(self, report: DbpDecided, units: Units) -> None:
-        if report.run:
-            units.branch_unit.requests.send(self._program.steps[report.step])
+        branch = self._program.branches[report.branch]
+        if branch.steps:
+            units.dma.decide(branch.index, report.run)
+        if not report.run:
+            self._settle(branch.index, skipped=True)
+            self._next_step = max(self._next_step, branch.last_step + 1)
+        elif branch.steps:
+            self._open.remove(branch.index)  # open again at the end of its last step
         else:
-            self._settle(report.step, skipped=True)
+            units.branch_unit.requests.send(branch)
 
     def _on_branch(self, report: BranchDecided) -> None:
-        self._settle(report.step, skipped=False)
+        self._settle(report.branch, skipped=False)
         if report.leave:
-            self.left_at = report.step
+            self.left_at = report.branch
 
-    def _settle(self, step: int, skipped: bool) -> None:
-        self._open.remove(step)
-        self.decisions[step] = (skipped, self._wiring.clock.cycle)
+    def _settle(self, branch: int, skipped: bool) -> None:
+        self._open.remove(branch)
+        self.decisions[branch] = (skipped, self._wiring.clock.cycle)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archsim.schedule.program import Step
+from archsim.schedule.branches import BranchStep
 from archsim.sim.channel import Channel, Wait
 from archsim.sim.decisions import SealedDecisions
 from archsim.sim.messages import DbpDecided
@@ -18,14 +18,14 @@ class DbpUnit:
         self._sealed = sealed
         self._spec = wiring.program.arch.dbp_unit
         self.tap = WritePathTap(self._spec.lanes)
-        self.tensors: Channel[Step] = Channel(wiring.clock)
+        self.tensors: Channel[BranchStep] = Channel(wiring.clock)
         wiring.start(self._run())
 
     def _run(self) -> Wait:
         clock, waits = self._wiring.clock, self._wiring.waits
         while True:
-            step = yield from self.tensors.receive(waits, "dbp_unit", "a tensor to judge")
+            branch = yield from self.tensors.receive(waits, "dbp_unit", "a tensor to judge")
             yield clock.timeout(max(0, self.tap.free_at_cycle - clock.cycle) + self._spec.decision_cycles)
-            run = self._sealed.reveal_run(step.branch.index)
-            self._wiring.log("dbp_unit", "run" if run else "skip", step.branch.branch.name)
-            self._wiring.reports.send(DbpDecided(step.index, run))
+            run = self._sealed.reveal_run(branch.index)
+            self._wiring.log("dbp_unit", "run" if run else "skip", branch.branch.name)
+            self._wiring.reports.send(DbpDecided(branch.index, run))

@@ -5,6 +5,8 @@ way. The DRAM serves chunks in the order of arrival; chunks of one core cycle in
 A load takes DRAM, then the buffer port; a store takes the port, then DRAM. Cancelling drops the chunks that were not
 handed over yet; those under way finish and are paid for. Feature maps are coded and decoded between DRAM and port.
 
+Layers of a branch that DBP decides about are not loaded before it has, and not at all if the branch is skipped.
+
 With ``dma.overlap: weights`` only weights are loaded ahead, those of a tile when the array has taken those of the tile
 before. The array itself asks for its activations and for the storing of its outputs, and waits.
 """
@@ -148,12 +150,21 @@ class Dma:
         self.store_halves = Credits(wiring.clock, BUFFER_HALVES)
         self._stores: Channel[StoreTile] = Channel(wiring.clock)
         self._stored = {step.index: wiring.clock.event() for step in self._steps}
+        self._verdicts = {
+            branch.index: wiring.clock.event()
+            for branch in wiring.program.branches
+            if branch.steps and branch.is_pruned
+        }
         self._unstored = {step.index: int((step.plan.store_bytes > 0).sum()) for step in self._steps}
         self._processes = (wiring.clock.process(self._load()), wiring.clock.process(self._store()))
 
     def store(self, message: StoreTile) -> None:
         """Take finished outputs; the caller holds one of ``store_halves``, which is given back when they are out."""
         self._stores.send(message)
+
+    def decide(self, branch: int, run: bool) -> None:
+        """The controller says that DBP lets a branch run, or skips it."""
+        self._verdicts[branch].succeed(run)
 
     def load_maps(self, step: Step, tile: int) -> Wait:
         """Load the activations of a tile for the array, which stands still meanwhile."""
@@ -192,9 +203,19 @@ class Dma:
     def _load(self) -> Wait:
         try:
             for step in self._steps:
-                yield from self._load_step(step.index)
+                if (yield from self._is_run(step)):
+                    yield from self._load_step(step.index)
         except simpy.Interrupt:
             self._waits.reasons.pop("dma.load", None)
+
+    def _is_run(self, step: Step) -> Wait:
+        """Wait until it is known whether a step runs."""
+        verdict = None if step.part_of is None else self._verdicts.get(step.part_of.index)
+        if verdict is None:
+            return True
+        if not verdict.processed:
+            yield from self._waits.on("dma.load", f"DBP before {step.layer.name}", verdict)
+        return verdict.value
 
     def _load_step(self, index: int) -> Wait:
         step, stream = self._steps[index], self.streams[StreamId.LOAD]

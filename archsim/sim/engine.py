@@ -36,7 +36,11 @@ class Simulator:
         self._paths: dict[ImagePath, Outcome] = {}
 
     def records(self, trace: FunctionalTrace, decisions: Decisions) -> Iterator[ImageRecord]:
-        """Simulate every image of a trace in order; raises Deadlock when the hardware hangs."""
+        """Simulate every image of a trace in order.
+
+        Raises InvalidInput when the trace lacks a zero map that timing needs, Deadlock when the hardware hangs.
+        """
+        check_maps(self.program, trace)
         for image in range(trace.images):
             path = image_path(decisions, image, len(self.program.network.branches))
             work_of = image_work(self.program, trace, image)
@@ -96,12 +100,22 @@ def image_work(program: Program, trace: FunctionalTrace, image: int) -> WorkOf:
     return work_of
 
 
+def check_maps(program: Program, trace: FunctionalTrace) -> None:
+    """Raises InvalidInput naming every tensor that the array reads and the trace has no zero map of."""
+    read = dict.fromkeys(step.layer.inputs[0] for step in program.steps)
+    problems = [
+        Problem(trace.workload, tensor, "the trace has no zero map of this tensor, which the PE array reads",
+                "write the trace again with evaluate --save-trace")
+        for tensor in read
+        if tensor not in trace.zero_maps
+    ]  # fmt: skip
+    if problems:
+        raise InvalidInput(problems)
+
+
 def nonzero_map(trace: FunctionalTrace, tensor: str, network: Network, image: int) -> BoolArray:
     """Bool (height, width, channels): where a tensor of one image is not zero."""
     shape = network.shape(tensor)
-    if tensor not in trace.zero_maps:
-        raise InvalidInput([Problem(trace.workload, tensor, "the trace has no zero map of this tensor",
-                                    "write it again with evaluate --save-trace")])  # fmt: skip
     bits = np.unpackbits(trace.zero_maps[tensor][image], count=shape.elements, bitorder="little")
     nonzero: BoolArray = (bits == 0).reshape(shape.height, shape.width, shape.channels)
     return nonzero

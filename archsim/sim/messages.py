@@ -33,9 +33,9 @@ class LayerDone:
 
 @dataclass(frozen=True, slots=True)
 class DbpDecided:
-    """DBP unit to controller: run the branch of this step, or skip it."""
+    """DBP unit to controller: run this branch, or skip it."""
 
-    step: int
+    branch: int
     run: bool
 
 
@@ -43,7 +43,7 @@ class DbpDecided:
 class BranchDecided:
     """Branch unit to controller: the image leaves here, or goes on."""
 
-    step: int
+    branch: int
     leave: bool
 
 

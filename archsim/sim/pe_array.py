@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import simpy
@@ -45,7 +45,8 @@ class PeArray:
         compute_cycles: Callable[[int], Int64Array],
         dma: Dma,
         glb: GlobalBuffer,
-        taps: Sequence[WritePathTap],
+        dbp_tap: WritePathTap,
+        branch_tap: WritePathTap,
     ) -> None:
         self._wiring = wiring
         self._clock = wiring.clock
@@ -53,7 +54,8 @@ class PeArray:
         self._compute_cycles = compute_cycles
         self._dma = dma
         self._glb = glb
-        self._taps = taps
+        self._dbp_tap = dbp_tap
+        self._branch_tap = branch_tap
         self._started: tuple[int, int] | None = None
         self._tiles_started = 0
         self._map_cycles = 0
@@ -132,8 +134,9 @@ class PeArray:
         if not self._dma.stops_for_maps:
             self._dma.halves.release()
         if step.branch is not None:
-            for tap in self._taps:
-                tap.absorb(self._clock.cycle, int(step.tap_values[tile]))
+            self._dbp_tap.absorb(self._clock.cycle, int(step.tap_values[tile]))
+        if step.decides is not None and step.decides.pooled_values:
+            self._branch_tap.absorb(self._clock.cycle, int(step.tap_values[tile]))
         if step.plan.store_bytes[tile]:
             if self._dma.stops_for_maps:
                 yield from self._stand_still(self._dma.store_maps(StoreTile(step.index, tile)))

@@ -9,7 +9,7 @@ from archsim.counters import Counters
 
 @dataclass(frozen=True, slots=True)
 class LayerRecord:
-    """One layer that ran on the PE array, or (``unit`` = "branch_unit") one branch.
+    """One layer that ran on the PE array, or (``unit`` = "branch_unit") the classifier and decision of one branch.
 
     start_cycle, end_cycle: first tile requested by the array to last tile drained.
     stall_cycles: cycles within which the array held this layer but waited for data, buffer space or a decision.

@@ -27,8 +27,8 @@ from archsim.timing.dram import DramCommands
 class Outcome:
     """What happened to one image, before anything is counted.
 
-    array: steps that ran, in order; branches: evaluations. decisions: per step with a branch, (skipped, cycle).
-    left_at: step behind which the image left, None at the end of the trunk. moved_bytes: DRAM bytes (whole bursts)
+    array: steps that ran, in order; branches: evaluations. decisions: by branch, (skipped, cycle).
+    left_at: branch at which the image left, None at the end of the trunk. moved_bytes: DRAM bytes (whole bursts)
     by stream and owner; buffer_bytes: those that passed the port of the global buffer. commands: DRAM commands until
     the end.
     """
@@ -64,7 +64,7 @@ class System:
         self._controller = Controller(wiring)
         dbp_unit = DbpUnit(wiring, sealed)
         self._branch_unit = BranchUnit(wiring, sealed, self._dma)
-        self._array = PeArray(wiring, compute_cycles, self._dma, glb, (dbp_unit.tap, self._branch_unit.tap))
+        self._array = PeArray(wiring, compute_cycles, self._dma, glb, dbp_unit.tap, self._branch_unit.tap)
         self._units = Units(self._array, dbp_unit, self._branch_unit, self._dma)
 
     def run(self) -> Outcome:

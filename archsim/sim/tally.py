@@ -11,7 +11,8 @@ from archsim.counters import Counters
 from archsim.mapping.base import TileWork
 from archsim.mapping.zeros import mac_counts
 from archsim.network.graph import FINAL
-from archsim.schedule.program import Program, Step
+from archsim.schedule.program import Program
+from archsim.sim.branch_unit import BranchRun
 from archsim.sim.dma import StreamId
 from archsim.sim.pe_array import StepRun
 from archsim.sim.records import BranchRecord, ImageRecord, LayerRecord
@@ -29,10 +30,10 @@ def tally(program: Program, outcome: Outcome, work_of: WorkOf) -> ImageRecord:
     _count_dram(program, outcome, counters)
     _count_leakage(program, outcome, layers, counters)
     burst_bytes = program.dram.burst_bytes
-    layers += [_branch_layer(program, run.step, run.start_cycle, run.end_cycle) for run in outcome.branches]
+    layers += [_branch_layer(program, run) for run in outcome.branches]
     left = outcome.left_at
     return ImageRecord(
-        exit_name=FINAL if left is None else _branch_name(program.steps[left]),
+        exit_name=FINAL if left is None else _branch_name(program, left),
         cycles=outcome.cycles,
         layers=tuple(layers),
         branches=tuple(branches),
@@ -43,13 +44,12 @@ def tally(program: Program, outcome: Outcome, work_of: WorkOf) -> ImageRecord:
     )
 
 
-def _branch_name(step: Step) -> str:
-    assert step.branch is not None
-    return step.branch.branch.name
+def _branch_name(program: Program, branch: int) -> str:
+    return program.branches[branch].branch.name
 
 
-def _useful(outcome: Outcome, run: StepRun) -> bool:
-    return outcome.left_at is None or run.step <= outcome.left_at
+def _useful(program: Program, outcome: Outcome, run: StepRun) -> bool:
+    return outcome.left_at is None or run.step <= program.branches[outcome.left_at].last_step
 
 
 def _count_step(
@@ -68,7 +68,7 @@ def _count_step(
     counters.add("global_buffer", "write_byte", name, int(plan.drain_write_bytes[tiles].sum()))
     counters.add("controller", "dispatch", name, 1)
     outputs = int(plan.outputs[tiles].sum())
-    if not step.layer.is_classifier:
+    if step.layer.is_compute and not step.layer.is_classifier:
         counters.add("pe_array", "requantise", name, outputs)
     pooled = step.fused.pool_values * outputs // int(plan.outputs.sum())
     counters.add("pe_array", "pool", name, pooled)
@@ -85,22 +85,21 @@ def _count_step(
         macs=macs - skipped,
         skipped_macs=skipped,
         pe_cycles=program.arch.pe_array.rows * program.arch.pe_array.cols * cycles,
-        useful=_useful(outcome, run),
+        useful=_useful(program, outcome, run),
         map_cycles=run.map_cycles,
     )
 
 
 def _count_branches(program: Program, outcome: Outcome, counters: Counters) -> list[BranchRecord]:
     records = []
-    evaluated = {run.step: run for run in outcome.branches}
+    evaluated = {run.branch for run in outcome.branches}
     for index, (skipped, cycle) in sorted(outcome.decisions.items()):
-        step = program.steps[index]
-        branch = step.branch
-        assert branch is not None
-        name = branch.branch.name
+        branch, name = program.branches[index], _branch_name(program, index)
         records.append(BranchRecord(name, skipped, outcome.left_at == index, cycle))
-        counters.add("branch_unit", "pool_add", name, branch.tapped_values)
-        if program.arch.dbp.enabled and branch.branch.dbp is not None:
+        if index in evaluated or not branch.steps:
+            counters.add("branch_unit", "pool_add", name, branch.pooled_values)
+        if branch.is_pruned:
+            assert branch.branch.dbp is not None
             bounds = 1 if branch.branch.dbp.max_sum is None else 2
             counters.add("dbp_unit", "add", name, branch.tapped_values)
             counters.add("dbp_unit", "compare", name, bounds)
@@ -116,19 +115,17 @@ def _count_branches(program: Program, outcome: Outcome, counters: Counters) -> l
     return records
 
 
-def _branch_layer(program: Program, index: int, start_cycle: int, end_cycle: int) -> LayerRecord:
-    step = program.steps[index]
-    assert step.branch is not None
-    lanes = program.arch.branch_unit.macs
+def _branch_layer(program: Program, run: BranchRun) -> LayerRecord:
+    cycles = run.end_cycle - run.start_cycle
     return LayerRecord(
-        name=_branch_name(step),
+        name=_branch_name(program, run.branch),
         unit="branch_unit",
-        start_cycle=start_cycle,
-        end_cycle=end_cycle,
+        start_cycle=run.start_cycle,
+        end_cycle=run.end_cycle,
         stall_cycles=0,
-        macs=step.branch.macs,
+        macs=program.branches[run.branch].macs,
         skipped_macs=0,
-        pe_cycles=lanes * (end_cycle - start_cycle),
+        pe_cycles=program.arch.branch_unit.macs * cycles,
     )
 
 
@@ -145,7 +142,7 @@ def _count_dram(program: Program, outcome: Outcome, counters: Counters) -> None:
             owner = fetched_for
             if stream is StreamId.LOAD and fetched_for not in started:
                 assert outcome.left_at is not None
-                owner = _branch_name(program.steps[outcome.left_at])
+                owner = _branch_name(program, outcome.left_at)
             count = moved_bytes // burst_bytes
             bursts[owner] = bursts.get(owner, 0) + count
             counters.add("dram", "write_burst" if stream is StreamId.STORE else "read_burst", owner, count)
@@ -176,7 +173,7 @@ def _wasted_bytes(program: Program, outcome: Outcome) -> int:
     for step in program.steps:
         moved = outcome.moved_bytes[StreamId.LOAD].get(step.layer.name, 0)
         run = runs.get(step.index)
-        if run is None or not _useful(outcome, run):
+        if run is None or not _useful(program, outcome, run):
             wasted += moved
         elif run.tiles < step.plan.tiles:
             raise AssertionError(f"{step.layer.name} counted but not finished")

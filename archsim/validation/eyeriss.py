@@ -207,8 +207,9 @@ def _program(case: EyerissCase, chip: Chip) -> Program:
         summand=None,
         store_address=2 * region,
         branch=None,
+        part_of=None,
     )
-    return Program(network, chip.arch, chip.dram, dataflow, (step,))
+    return Program(network, chip.arch, chip.dram, dataflow, (step,), ())
 
 
 def _work(case: EyerissCase, program: Program) -> TileWork:

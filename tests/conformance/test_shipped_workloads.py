@@ -23,11 +23,11 @@ def test_there_are_workloads() -> None:
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-@pytest.mark.parametrize("arch", ["locoexnet-65nm", "dense-rs", "gated-rs", "skip-rs"])
+@pytest.mark.parametrize("arch", ["locoexnet-65nm", "conventional-ee", "dense-rs", "gated-rs", "skip-rs"])
 def test_every_workload_runs_on_every_preset(name: str, arch: str) -> None:
     result = api.simulate(name, arch=arch, images=4)
     components = result.energy_uj_per_image.by_component
-    has_exits = arch == "locoexnet-65nm"
+    has_exits = arch in ("locoexnet-65nm", "conventional-ee")
     assert result.energy_uj_per_image.total == pytest.approx(sum(components.values()), rel=1e-12)
     assert all(components[part] > 0 for part in ("dram", "global_buffer", "noc", "pe_array", "leakage"))
     assert (components["branch_unit"] > 0) == has_exits

@@ -13,7 +13,16 @@ from tests.builders import build
 from tests.machine import Machine, arch
 from tests.oracle.accelerator_oracle import BRANCH, LOAD, STORE, AcceleratorOracle
 
-HEAD = [{"name": "gap", "op": "global_avg_pool"}, {"name": "fc", "op": "linear", "units": 3}]
+FC = {"name": "fc", "op": "linear", "units": 3}
+GAP = {"name": "gap", "op": "global_avg_pool"}
+POOL = {"name": "pool", "op": "max_pool", "kernel": 1}
+BOTTLENECK = {"name": "thin", "op": "conv2d", "filters": 2, "kernel": 1, "relu": True}
+DEPTHWISE = {"name": "depth", "op": "depthwise_conv2d", "kernel": 3, "padding": 1, "relu": True}
+CONV = {"name": "conv", "op": "conv2d", "filters": 9, "kernel": 3, "padding": 1, "relu": True}
+HIDDEN = {"name": "hidden", "op": "linear", "units": 5, "relu": True}
+HEADS = [
+    [GAP, FC], [BOTTLENECK, GAP, FC], [POOL, BOTTLENECK, DEPTHWISE, FC], [CONV, POOL, HIDDEN, FC], [GAP, HIDDEN, FC]
+]  # fmt: skip
 STREAMS = {StreamId.BRANCH: BRANCH, StreamId.LOAD: LOAD, StreamId.STORE: STORE}
 
 
@@ -38,7 +47,8 @@ def networks(draw: st.DrawFn) -> dict[str, Any]:
             layers.append({"name": stored, "op": "max_pool", "kernel": 2 if index == 0 else 1})
         if draw(st.booleans()):
             dbp = draw(st.sampled_from([None, {"min_sum": 1}, {"min_sum": 1, "max_sum": 9}]))
-            branch = {"name": f"exit{index}", "after": stored, "layers": HEAD, "threshold": 1, "dbp": dbp}
+            branch = {"name": f"exit{index}", "after": stored, "layers": draw(st.sampled_from(HEADS))}
+            branch |= {"threshold": 1, "dbp": dbp}
             branches.append(branch)
     layers.append({"name": "fc", "op": "linear", "units": 3})
     return {
@@ -62,9 +72,11 @@ architectures = st.fixed_dictionaries(
         "dma": st.fixed_dictionaries({"chunk_bytes": st.sampled_from([64, 128, 512]),
                                       "outstanding_chunks": st.integers(1, 3)}),
         "dram": st.fixed_dictionaries({"policy": st.sampled_from(["in_order", "frfcfs_row_hit"])}),
-        "branch_unit": st.fixed_dictionaries({"macs": st.sampled_from([1, 16]), "tap_lanes": st.sampled_from([1, 16]),
-                                              "weight_sram_kib": st.sampled_from([0, 24]),
-                                              "overlap": st.sampled_from(["serial", "speculative"])}),
+        "branch_unit": st.builds(
+            lambda size, tap_lanes, overlap: {**size, "tap_lanes": tap_lanes, "overlap": overlap},
+            st.sampled_from([{"macs": macs, "weight_sram_kib": kib} for macs, kib in
+                             [(0, 0), (0, 0), (1, 0), (16, 0), (1, 24), (16, 24)]]),
+            st.sampled_from([1, 16]), st.sampled_from(["serial", "speculative"])),
         "dbp_unit": st.fixed_dictionaries({"lanes": st.sampled_from([1, 3, 16])}),
         "controller": st.fixed_dictionaries({"dispatch_cycles": st.integers(0, 5), "result_cycles": st.integers(0, 5)}),
         "dbp": st.fixed_dictionaries({"enabled": st.booleans()}),

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsim.errors import Deadlock
-from archsim.schedule.program import compile_program
 from archsim.sim.channel import Channel
 from archsim.sim.decisions import ImagePath
 from archsim.sim.dma import Dma
@@ -169,14 +168,3 @@ def test_a_message_is_received_in_the_cycle_it_was_sent() -> None:
     system.clock.process(writer())
     system.clock.run(until=8)
     assert received == [42, 7]
-
-
-def test_an_unmappable_branch_is_refused() -> None:
-    from archsim.config.load import load_dram_preset
-    from archsim.errors import InvalidInput
-    from tests.builders import build, tiny_document
-
-    document = tiny_document()
-    document["branches"][0]["layers"].insert(0, {"name": "c", "op": "conv2d", "filters": 2, "kernel": 1})
-    with pytest.raises(InvalidInput, match='the branch unit cannot run "conv2d"'):
-        compile_program(build(document), arch(), load_dram_preset("lpddr3-1600-x32"))

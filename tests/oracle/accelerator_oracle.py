@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from archsim.mapping.base import Int64Array
+from archsim.schedule.branches import BranchStep
 from archsim.schedule.program import Program, Step
 from archsim.sim.decisions import ImagePath
 from archsim.timing.dram import make_dram
@@ -109,6 +110,7 @@ class AcceleratorOracle:
         self.next_step = 0
         self.open: list[int] = []
         self.judging: deque[tuple[int, int]] = deque()
+        self.verdicts: dict[int, bool] = {}
         self.asked_branches: deque[int] = deque()
         self.branch: tuple[int, int, Transfer | None] | None = None
         self.branch_until: int | None = None
@@ -159,7 +161,13 @@ class AcceleratorOracle:
         if self.cancelled:
             return False
         if self.loading is None:
-            if not self.to_load or self.halves == 0:
+            if not self.to_load:
+                return False
+            run = self.verdict(self.to_load[0][0])
+            if run is False:
+                self.to_load.popleft()
+                return True
+            if run is None or self.halves == 0:
                 return False
             self.halves -= 1
             step, tile = self.to_load.popleft()
@@ -190,6 +198,12 @@ class AcceleratorOracle:
         self.loaded.append((step.index, tile, started))
         self.loading = None
         return True
+
+    def verdict(self, step: Step) -> bool | None:
+        """Whether the step runs; None before DBP has decided."""
+        if step.part_of is None or not self.is_pruned(step.part_of):
+            return True
+        return self.verdicts.get(step.part_of.index)
 
     # -- array ----------------------------------------------------------------------------------------------------
     def begin(self, phase: str, cycles: int, port_bytes: int) -> None:
@@ -237,10 +251,11 @@ class AcceleratorOracle:
 
     def finish_tile(self, step: Step, tile: int) -> None:
         self.halves += 1
-        if step.branch is not None and step.tap_values[tile]:
-            for index, lanes in enumerate((self.arch.dbp_unit.lanes, self.arch.branch_unit.tap_lanes)):
-                cycles = -(-int(step.tap_values[tile]) // lanes)
-                self.tap_free[index] = max(self.tap_free[index], self.t - 1) + cycles
+        if step.branch is not None:
+            self.tap(0, self.arch.dbp_unit.lanes, int(step.tap_values[tile]))
+        if self.arch.branch_unit.macs and (branch := self.ending(step)) is not None:
+            assert branch.pooled_values == int(step.tap_values.sum())
+            self.tap(1, self.arch.branch_unit.tap_lanes, int(step.tap_values[tile]))
         if step.plan.store_bytes[tile]:
             address = step.store_address + int(step.plan.store_offset_bytes[tile])
             self.transfer(STORE, str(step.index), address, int(step.plan.store_bytes[tile]))
@@ -249,13 +264,30 @@ class AcceleratorOracle:
         if self.tile == step.plan.tiles:
             self.runs.append((step.index, self.tile, self.start, self.t))
             self.step, self.phase = None, "idle"
-            if step.branch is not None:
-                self.open.append(step.index)
-                if self.arch.dbp.enabled and step.branch.branch.dbp is not None:
-                    decided = max(self.tap_free[0], self.t) + self.arch.dbp_unit.decision_cycles
-                    self.judging.append((step.index, decided))
-                else:
-                    self.asked_branches.append(step.index)
+            branch = self.ending(step)
+            if step.branch is not None and self.is_pruned(step.branch):
+                self.open.append(step.branch.index)
+                decided = max(self.tap_free[0], self.t) + self.arch.dbp_unit.decision_cycles
+                self.judging.append((step.branch.index, decided))
+            elif branch is not None:
+                self.open.append(branch.index)
+                self.asked_branches.append(branch.index)
+
+    def tap(self, unit: int, lanes: int, values: int) -> None:
+        if values:
+            self.tap_free[unit] = max(self.tap_free[unit], self.t - 1) + -(-values // lanes)
+
+    def is_pruned(self, branch: BranchStep) -> bool:
+        return self.arch.dbp.enabled and branch.branch.dbp is not None
+
+    def ending(self, step: Step) -> BranchStep | None:
+        """The branch of which nothing is left to run on the array behind this step."""
+        after = self.program.steps[step.index + 1 :]
+        if step.part_of is not None:
+            is_last = not any(later.part_of is step.part_of for later in after)
+            return step.part_of if is_last else None
+        has_steps = any(later.part_of is step.branch for later in after)
+        return None if has_steps else step.branch
 
     # -- decisions ------------------------------------------------------------------------------------------------
     def dispatch(self) -> bool:
@@ -263,7 +295,8 @@ class AcceleratorOracle:
         if self.step is not None or self.left_at is not None or self.next_step == len(steps):
             return False
         speculative = self.arch.branch_unit.overlap == "speculative"
-        if any(not (speculative and index == self.next_step - 1) for index in self.open):
+        before = self.ending(steps[self.next_step - 1]) if self.next_step else None
+        if any(not (speculative and before is not None and index == before.index) for index in self.open):
             return False
         self.step, self.tile, self.tiles_started = steps[self.next_step], 0, 0
         self.start, self.phase = self.t, "dispatch"
@@ -275,8 +308,11 @@ class AcceleratorOracle:
         if not self.judging or self.t < self.judging[0][1]:
             return False
         index, _ = self.judging.popleft()
-        if self.path.skipped[self.program.steps[index].branch.index]:
+        run = self.verdicts[index] = not self.path.skipped[index]
+        on_array = [step for step in self.program.steps if step.part_of is self.program.branches[index]]
+        if on_array or not run:
             self.open.remove(index)
+            self.next_step += 0 if run else len(on_array)
         else:
             self.asked_branches.append(index)
         return True
@@ -288,7 +324,7 @@ class AcceleratorOracle:
             if not self.asked_branches:
                 return False
             index = self.asked_branches.popleft()
-            spec = self.program.steps[index].branch
+            spec = self.program.branches[index]
             ready = max(self.t, self.tap_free[1]) + spec.mac_cycles
             fetch = None
             if not spec.resident:
@@ -305,7 +341,7 @@ class AcceleratorOracle:
             return False
         self.branch = None
         self.open.remove(index)
-        if self.path.exits_at == self.program.steps[index].branch.index:
+        if self.path.exits_at == index:
             self.left_at = index
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from archsim.config.load import load_arch, load_dram_preset
+from archsim.errors import InvalidInput
 from archsim.resources import Kind, builtin_names
 
 # JESD79-3/-4 and JESD209-3 parameters in cycles as the memory simulators that archsim is validated against use them:
@@ -66,3 +67,19 @@ def test_the_baselines_differ_from_the_accelerator_in_decisions_and_zeros_alone(
         named = {"name": ours.name, "description": ours.description}
         assert baseline.model_copy(update=same | named) == ours
         assert baseline.pe_array.model_copy(update={"zero": "skip"}) == ours.pe_array
+
+
+def test_conventional_early_exits_differ_in_what_supports_them_alone() -> None:
+    ours, baseline = load_arch("locoexnet-65nm"), load_arch("conventional-ee")
+    assert (baseline.branch_unit.macs, baseline.branch_unit.weight_sram_kib) == (0, 0)
+    assert (baseline.dbp.enabled, baseline.exits.enabled) == (False, True)
+    unit = {"macs": ours.branch_unit.macs, "weight_sram_kib": ours.branch_unit.weight_sram_kib}
+    same = {"dbp": ours.dbp, "branch_unit": baseline.branch_unit.model_copy(update=unit)}
+    named = {"name": ours.name, "description": ours.description}
+    assert baseline.model_copy(update=same | named) == ours
+
+
+def test_weights_need_lanes_that_use_them() -> None:
+    with pytest.raises(InvalidInput, match="without MAC lanes"):
+        load_arch("locoexnet-65nm", ["branch_unit.macs=0"])
+    assert load_arch("locoexnet-65nm", ["branch_unit.macs=0", "branch_unit.weight_sram_kib=0"])

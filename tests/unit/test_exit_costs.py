@@ -11,17 +11,20 @@ from archsim.api import load
 from archsim.config.load import load_dram_preset, load_energy_table, read_arch
 from archsim.config.workload import DbpSpec
 from archsim.datasets import load_images
+from archsim.datasets.image_set import ImageBatch
 from archsim.energy.table import resolve
 from archsim.errors import InvalidInput
 from archsim.exits.costs import Machine, SimulatedObjective, counted_costs, record_costs, simulated_costs
 from archsim.exits.policy import ExitPolicy, Window, apply_policy
 from archsim.exits.tables import table_of_trace
-from archsim.functional.decide import Policy, decide
+from archsim.functional.decide import Decisions, Policy, decide
 from archsim.functional.executor import run
 from archsim.functional.statistics import statistics
-from archsim.functional.trace import FunctionalTrace
+from archsim.functional.trace import FunctionalTrace, trunk_maps
 from archsim.network.graph import Network
+from archsim.network.weights import Weights
 from archsim.sim.engine import Simulator
+from tests.builders import build, random_images, random_weights, tiny_document
 
 IMAGES = 3
 
@@ -119,6 +122,32 @@ def test_simulated_costs_have_their_order(network: Network, trace: FunctionalTra
     assert (np.diff(costs.exits) > 0).all()
     assert (costs.branch > costs.tap).all() and (costs.tap > 0).all() and (costs.dbp > 0).all()
     assert costs.branch.max() < 0.05 * costs.full
+
+
+@pytest.mark.parametrize("arch", ["locoexnet-65nm", "conventional-ee"])
+def test_costs_of_branches_on_the_array(arch: str) -> None:
+    """A bottleneck is simulated as a candidate; without its zero maps the trace is refused."""
+    document = tiny_document()
+    document["branches"][0]["layers"].insert(
+        0, {"name": "thin", "op": "conv2d", "filters": 2, "kernel": 1, "relu": True}
+    )
+    network = build(document)
+    images = random_images(document, IMAGES)
+    batch = ImageBatch(images["images"], images["labels"])
+    weights = Weights.of(random_weights(network))
+    trace = run(network, weights, [batch], policy=Policy.of(network), lazy=False)
+    target = machine(arch)
+    costs = simulated_costs(network, target, trace, "cycles")
+    (branch,) = network.branches
+    plain = Simulator(replace(network, branches=(replace(branch, dbp=None),)), target.arch, target.dram)
+    everyone = Decisions(np.zeros(IMAGES, np.int64), np.ones((IMAGES, 1), bool), np.zeros((IMAGES, 1), bool))
+    leaving = record_costs(plain.records(trace, everyone), target, "cycles").mean()
+    assert costs.trunk[0] + costs.branch[0] == pytest.approx(leaving, rel=1e-12)
+    assert costs.branch[0] > 0 and 0 <= costs.tap[0] < costs.branch[0]
+    lacking = replace(trace, zero_maps={k: v for k, v in trace.zero_maps.items() if k in trunk_maps(network)})
+    if arch == "conventional-ee":  # the classifier reads a tensor of its own
+        with pytest.raises(InvalidInput, match="no zero map of this tensor"):
+            simulated_costs(network, target, lacking, "cycles")
 
 
 def test_a_lazy_trace_is_refused(network: Network) -> None:

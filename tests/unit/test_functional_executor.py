@@ -77,8 +77,9 @@ def test_traces_and_decisions_equal_the_oracle(seed, policy):
             assert decisions.skipped[n, b] == (branch.name in walked.skipped)
 
 
-def test_zero_maps_are_kept_for_the_inputs_of_compute_layers():
-    assert set(TRACE.zero_maps) == {IMAGE, "stem", "low", "mean", "hidden"}
+def test_zero_maps_are_kept_for_the_inputs_of_compute_layers_and_branches():
+    of_branches = {"sum", "early.gap", "high", "late.conv"}
+    assert set(TRACE.zero_maps) == {IMAGE, "stem", "low", "mean", "hidden", *of_branches}
     without = run(NETWORK, WEIGHTS, [image_batch(2)], policy=Policy.of(NETWORK), lazy=False, zero_maps=False)
     assert without.zero_maps == {}
 
@@ -107,10 +108,10 @@ def test_lazy_zero_maps_end_where_the_image_leaves():
     lazy = run(NETWORK, WEIGHTS, [image_batch(40)], policy=policy, lazy=True)
     left_early = decide(lazy, policy).exit_index == 0
     assert 0 < left_early.sum() < 40
-    # "early" hangs behind "sum"; of the recorded tensors only "image" and "stem" come before it.
-    for name in (IMAGE, "stem"):
+    # "early" hangs behind "sum"; of the recorded tensors "image" and "stem" come before it.
+    for name in (IMAGE, "stem", "sum", "early.gap"):
         np.testing.assert_array_equal(lazy.zero_maps[name], TRACE.zero_maps[name])
-    for name in ("low", "mean", "hidden"):
+    for name in ("low", "mean", "hidden", "high", "late.conv"):
         assert not lazy.zero_maps[name][left_early].any()
     stayed = decide(lazy, policy).exit_index > 0
     np.testing.assert_array_equal(lazy.zero_maps["low"][stayed], TRACE.zero_maps["low"][stayed])

@@ -71,7 +71,7 @@ def arch(size_kib: int, filter_kib: int = 8) -> ArchSpec:
 
 def dram_bytes(net: Network, accelerator: ArchSpec) -> int:
     total = 0
-    placements = place(net, accelerator)
+    placements = place(fuse(net), accelerator)
     for fused in fuse(net):
         plan = RowStationary().plan(fused.layer, accelerator, placements[fused.layer.name])
         loads = plan.weight_load_bytes + plan.ifmap_load_bytes + plan.summand_load_bytes
@@ -156,7 +156,7 @@ def test_more_buffer_never_costs_more(net: Network, size_kib: int, more_kib: int
     """By the measure that shares out the buffer, for whole networks; exactly."""
     costs = []
     for accelerator in (arch(8 + size_kib), arch(8 + size_kib + more_kib)):
-        placements, flow = place(net, accelerator), RowStationary()
+        placements, flow = place(fuse(net), accelerator), RowStationary()
         found = [flow.cost(run.layer, accelerator, placements[run.layer.name]) for run in fuse(net)]
         assume(None not in found)
         costs.append(sum(cost or 0 for cost in found))
@@ -164,7 +164,7 @@ def test_more_buffer_never_costs_more(net: Network, size_kib: int, more_kib: int
 
 
 def test_the_image_comes_from_dram_and_the_logits_stay() -> None:
-    placements = place(vgg(32, 16), arch(108))
+    placements = place(fuse(vgg(32, 16)), arch(108))
     assert next(iter(placements)) == "conv1_1"
     assert not placements["conv1_1"].ifmap_on_chip
     assert placements["fc2"].ofmap_on_chip
@@ -174,7 +174,7 @@ def test_the_image_comes_from_dram_and_the_logits_stay() -> None:
 
 def test_what_one_layer_stores_the_next_one_loads() -> None:
     net = vgg(32, 64)
-    placements = place(net, arch(40))
+    placements = place(fuse(net), arch(40))
     runs = fuse(net)
     on_chip = {run.output_tensor: placements[run.layer.name].ofmap_on_chip for run in runs} | {"image": False}
     assert {placements[run.layer.name].ifmap_on_chip for run in runs} == {True, False}
@@ -186,7 +186,7 @@ def test_what_one_layer_stores_the_next_one_loads() -> None:
 def test_a_summand_is_kept_over_its_block_or_loaded_again() -> None:
     """3 KiB do not hold the 4 KiB that enter the block."""
     net = residual()
-    roomy, tight = place(net, arch(108)), place(net, arch(8 + 3))
+    roomy, tight = place(fuse(net), arch(108)), place(fuse(net), arch(8 + 3))
     assert roomy["a2"].summand_on_chip
     assert roomy["a2"].summand_values == 16 * 16 * 16
     assert not tight["a2"].summand_on_chip
@@ -197,7 +197,7 @@ def test_a_summand_is_kept_over_its_block_or_loaded_again() -> None:
 def test_everything_alive_fits_the_buffer() -> None:
     for size_kib in (12, 16, 24, 40, 108):
         net, accelerator = residual(), arch(8 + size_kib)
-        placements, runs = place(net, accelerator), fuse(net)
+        placements, runs = place(fuse(net), accelerator), fuse(net)
         index = {run.output_tensor: number for number, run in enumerate(runs)}
         for number, run in enumerate(runs):
             alive = 0
@@ -219,7 +219,7 @@ TOY = network(8, 3, [conv("c", 4), {"op": "linear", "name": "fc", "units": 10}])
 
 @pytest.mark.parametrize("net", [vgg(32, 16), vgg(224, 64), TOY], ids=["quarter", "imagenet", "toy"])
 def test_whole_networks_are_mapped(net: Network) -> None:
-    placements = place(net, arch(108))
+    placements = place(fuse(net), arch(108))
     for run in fuse(net):
         plan = RowStationary().plan(run.layer, arch(108), placements[run.layer.name])
         assert plan.macs.sum() == run.layer.macs
@@ -235,6 +235,6 @@ def test_a_branch_convolution_is_planned_like_any_other() -> None:
     trunk = [conv("c", 4), conv("d", 4), {"op": "linear", "name": "fc", "units": 10}]
     net = network(8, 3, trunk)
     layer = network(8, 4, branch).layers[0]
-    placement = place(net, arch(24))["d"]
+    placement = place(fuse(net), arch(24))["d"]
     plan = RowStationary().plan(layer, arch(24), placement)
     assert plan.macs.sum() == layer.macs
