@@ -216,7 +216,7 @@ def _write(
     assert kept is not None, problems
     kept_weights = Weights.of(without_branches(weights.arrays(), kept))
     out_dir.mkdir(parents=True, exist_ok=True)
-    files = [out_dir / f"{spec.name}.yaml", out_dir / new.weights, out_dir / f"{spec.name}.table.npz"]
+    files = [out_dir / f"{spec.name}.yaml", out_dir / f"{spec.name}.npz", out_dir / f"{spec.name}.table.npz"]
     write_workload(files[0], new)
     save_weights(files[1], kept_weights)
     save_table(files[2], table)

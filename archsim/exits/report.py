@@ -127,6 +127,7 @@ def report_of(
     policy, rows = chosen.choice.policy, chosen.rows_a if chosen.rows_b is None else chosen.rows_b
     measured, certificate = table.rows(rows), chosen.certificate
     quality = _statistics(network, table, policy, trace, rows)
+    assert quality.accuracy is not None  # there are no candidates without weights
     test = compare(measured, policy)
     predicted, simulated = _simulated(network, table, policy, sample, machine)
     return ExitsReport(

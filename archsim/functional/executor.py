@@ -109,7 +109,7 @@ class _Plan:
 
     @classmethod
     def of(cls, network: Network, weights: Weights, policy: Policy, lazy: bool, zero_maps: bool) -> _Plan:
-        recorded = {layer.inputs[0] for layer in network.layers if layer.is_compute} if zero_maps else set()
+        recorded = network.zero_map_tensors if zero_maps else ()
         last_reader = {name: index for index, layer in enumerate(network.layers) for name in layer.inputs}
         return cls(
             network, weights, policy, lazy, frozenset(recorded), last_reader, network_hash(network, weights)

@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 NOT_COMPUTED = np.iinfo(np.int64).min
 """Margin or sum of a branch that lazy execution never reached."""
+UNKNOWN = -1
+"""Label, or final prediction, of an image that a shape-only network was timed on."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class FunctionalTrace:
     predictions: int64 (N, E), -1 where not reached.
     magnitude_sums: int64 (N, B), sum of |a| over the tensor that branch b reads; NOT_COMPUTED where not reached.
     zero_maps: tensor name -> uint8 (N, ceil(elements / 8)): bit i (numpy packbits order, little) is 1 where element
-        i of the NHWC tensor is zero; for the input tensor of every conv2d, depthwise_conv2d and linear layer of the
-        trunk. Rows of images that never reached the tensor are all zero.
+        i of the NHWC tensor is zero; for the tensors in ``Network.zero_map_tensors``. Rows of images that never
+        reached the tensor are all zero.
     """
 
     workload: str
@@ -43,3 +45,8 @@ class FunctionalTrace:
     def images(self) -> int:
         """Number of images N."""
         return len(self.labels)
+
+    @property
+    def is_shape_only(self) -> bool:
+        """The network had no weights: nothing was predicted and no label is known."""
+        return bool((self.labels == UNKNOWN).all())

@@ -103,8 +103,7 @@ def _read_arrays(reader: NpzReader, network: Network) -> Arrays:
         "predictions": (np.int64, (images, exits)),
         "magnitude_sums": (np.int64, (images, exits - 1)),
     }
-    tensors = dict.fromkeys(layer.inputs[0] for layer in network.layers if layer.is_compute)
-    for name in tensors:
+    for name in network.zero_map_tensors:
         expected[_ZEROS + name] = (np.uint8, (images, -(-network.shape(name).elements // 8)))
     row_bytes = sum(np.dtype(dtype).itemsize * int(np.prod(shape[1:])) for dtype, shape in expected.values())
     if not 1 <= images <= MAX_TRACE_BYTES // row_bytes:

@@ -66,7 +66,7 @@ class ExitNetwork(nn.Module):
         elif layer.is_compute:
             x = self.block(layer)(x)
         elif layer.op == "max_pool":
-            x = F.max_pool2d(x, _within(layer.kernel, x), layer.stride)
+            x = F.max_pool2d(x, _within(layer.kernel, x), layer.stride, _pool_padding(layer, x))
         elif layer.op == "avg_pool":
             x = F.avg_pool2d(x, _within(layer.kernel, x), layer.stride)
         elif layer.op == "global_avg_pool":
@@ -79,6 +79,12 @@ class ExitNetwork(nn.Module):
 def _within(kernel: tuple[int, int], x: Tensor) -> tuple[int, int]:
     """The window, no larger than the map: crops smaller than the image are trained on too."""
     return (min(kernel[0], x.shape[2]), min(kernel[1], x.shape[3]))
+
+
+def _pool_padding(layer: Layer, x: Tensor) -> tuple[int, int]:
+    """The padding, no more than torch takes for a window that was made smaller."""
+    height, width = _within(layer.kernel, x)
+    return (min(layer.padding[0], height // 2), min(layer.padding[1], width // 2))
 
 
 def _blocks(layers: Iterable[Layer]) -> nn.ModuleDict:
@@ -94,7 +100,7 @@ def _block(layer: Layer) -> nn.Module:
     channels, filters = layer.input_shape.channels, layer.output_shape.channels
     if layer.op == "linear":
         return nn.Linear(layer.input_shape.elements, filters)
-    groups = 1 if layer.op == "conv2d" else channels
+    groups = layer.groups if layer.op == "conv2d" else channels
     conv = nn.Conv2d(channels, filters, layer.kernel, layer.stride, layer.padding, groups=groups, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return nn.Sequential(conv, nn.BatchNorm2d(filters))

@@ -14,6 +14,7 @@ from archsim.config.yaml_io import read_document
 from archsim.errors import InvalidInput, Problem
 from archsim.network.build import build_network
 from archsim.network.graph import Network
+from archsim.network.zeros import zero_fraction_problems
 
 Count = Annotated[int, Field(ge=1, le=1 << 20)]
 Rate = Annotated[float, Field(gt=0, le=100)]
@@ -121,6 +122,8 @@ def load_train_spec(path: Path) -> TrainSpec:
         if len(values) != spec.input.channels
     ]
     network, found = _build(spec)
+    if network is not None:
+        found += zero_fraction_problems(network, has_weights=True)
     problems += [document.problem(key, message, hint) for key, message, hint in found]
     if problems or network is None:
         raise InvalidInput(problems)
