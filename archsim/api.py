@@ -77,7 +77,7 @@ def evaluate(
     if save_trace is not None:
         with _collecting(problems):
             check_out_dir(save_trace.parent)
-    setup = _Setup.of(workload, DEFAULT_ARCH, None, overrides, problems)
+    setup = _Setup.of(workload, DEFAULT_ARCH, None, overrides, problems, needs_weights=True)
     source = Source.of(setup.workload, data, images)
     trace = source.whole(setup.policy, zero_maps=save_trace is not None, progress=progress)
     quality = statistics(setup.workload.network, trace, decide(trace, setup.policy))
@@ -104,11 +104,12 @@ def simulate(
 ) -> RunResult:
     """Cycles, energy and accuracy of a network on an accelerator, image by image.
 
-    workload, images, data: as in :func:`evaluate`; a workload's functional trace is used where it ships one. arch,
+    workload, images, data: as in :func:`evaluate`; a workload's functional trace is used where it ships one, and one
+    without weights (shape-only) runs one image unless ``images`` says more. arch,
     energy_table: path or built-in name; the table that the accelerator names by default. overrides: ``KEY=VALUE``
     for the accelerator. engine: one of :data:`archsim.results.defaults.ENGINES`. arrivals: ``back-to-back``, a rate
-    in Hz, or None (each image alone); seed: of Poisson arrivals. out_dir: where to write ``result.json``,
-    ``images.csv`` and ``layers.csv``.
+    in Hz, or None (each image alone); seed: of Poisson arrivals and of the zeros of a shape-only workload. out_dir:
+    where to write ``result.json``, ``images.csv`` and ``layers.csv``.
     Raises InvalidInput for anything that cannot be used, SimulationFailed when the hardware breaks an invariant.
 
     >>> result = simulate("digits", images=2)
@@ -117,8 +118,8 @@ def simulate(
     """
     watch = Stopwatch()
     problems = _option_problems(engine, arrivals, out_dir)
-    setup = _Setup.of(workload, arch, energy_table, overrides, problems)
-    source = Source.of(setup.workload, data, images)
+    setup = _Setup.of(workload, arch, energy_table, overrides, problems, needs_weights=False)
+    source = Source.of(setup.workload, data, images, seed)
     run_sums, per_image, quality = _replay(setup, source, progress)
     queue = _queue(per_image, arrivals, setup.arch.clock.core_mhz, seed)
     measured = measure(run_sums, per_image, queue, setup.resolved, setup.arch.clock.core_mhz)
@@ -166,6 +167,8 @@ class _Setup:
         energy_table: str | Path | None,
         overrides: Sequence[str],
         problems: list[Problem],
+        *,
+        needs_weights: bool,
     ) -> _Setup:
         """Read all files; InvalidInput lists the problems of all of them behind those found before."""
         opened, accelerator, table = None, None, None
@@ -177,7 +180,8 @@ class _Setup:
             table = None if energy_table is None else load_energy_table(energy_table)
         if opened is not None:
             with _collecting(problems):
-                _ = opened.weights
+                # Read now, so that a damaged file is reported together with all other problems.
+                _ = opened.weights if needs_weights or not opened.spec.is_shape_only else None
             if accelerator is not None:
                 with _collecting(problems):
                     check_exits(accelerator.spec, opened.network, accelerator.document)
@@ -223,8 +227,8 @@ def _replay(
         for index, record in enumerate(simulator.records(trace, decisions)):
             sums.add(record)
             prediction = int(trace.predictions[index, decisions.exit_index[index]])
-            label = int(trace.labels[index])
-            per_image.append(_image_result(len(per_image), label, prediction, record, setup.resolved))
+            answer = None if trace.is_shape_only else (int(trace.labels[index]), prediction)
+            per_image.append(_image_result(len(per_image), answer, record, setup.resolved))
             if progress is not None:
                 progress(len(per_image), total)
         traces.append(dataclasses.replace(trace, zero_maps={}))
@@ -233,8 +237,10 @@ def _replay(
 
 
 def _image_result(
-    index: int, label: int, prediction: int, record: ImageRecord, resolved: ResolvedTable
+    index: int, answer: tuple[int, int] | None, record: ImageRecord, resolved: ResolvedTable
 ) -> ImageResult:
+    """answer: label and prediction; None where nothing was computed."""
+    label, prediction = answer or (None, None)
     return ImageResult(
         index=index,
         label=label,
@@ -263,6 +269,7 @@ def _queue(per_image: list[ImageResult], arrivals: str | None, core_mhz: int, se
 def _evaluate_result(
     setup: _Setup, quality: ExitStatistics, overrides: tuple[str, ...], host: Host, files: tuple[str, ...]
 ) -> EvaluateResult:
+    assert quality.accuracy is not None  # a network without weights has been refused
     return EvaluateResult(
         workload=setup.workload.spec.name,
         images=quality.images,

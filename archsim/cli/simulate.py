@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 2**31 - 1),
     default=DEFAULT_SEED,
     show_default=True,
-    help="Seed of arrivals.",
+    help="Seed of arrivals, and of the zeros of a shape-only workload.",
 )
 @click.option("--out", metavar="DIR", help="Write result.json, images.csv and layers.csv into this folder.")
 @json_option
@@ -77,7 +77,8 @@ def simulate(
       archsim simulate digits --images 64
 
     WORKLOAD is a path or a built-in name. Without --data it runs on its functional trace if it has one, else on
-    the sample images that ship with it.
+    the sample images that ship with it. A shape-only workload, which has no weights, is timed with zeros at random
+    and has no accuracy; --images N repeats it with other zeros.
     """
     from archsim import api
 

@@ -74,8 +74,15 @@ def workload_file(document: Document, key: str, name: str) -> Path:
 
 
 def workload_problems(workload: WorkloadSpec, document: Document) -> list[Problem]:
-    """Files that a workload names must exist and, symbolic links followed, stay inside its folder."""
+    """Files that a workload names must exist and, symbolic links followed, stay inside its folder.
+
+    Without weights nothing is computed that images, a trace or branches would need.
+    """
     problems = []
+    for key in ("images", "trace", "branches"):
+        if workload.is_shape_only and getattr(workload, key):
+            message = "found without weights, expected weights: a shape-only workload computes nothing"
+            problems.append(document.problem(key, message, f"give weights, or remove {key}"))
     for key in WORKLOAD_FILES:
         name = getattr(workload, key)
         if name is None:

@@ -68,9 +68,10 @@ class LoadedWorkload:
     document: Document
 
     @property
-    def weights_path(self) -> Path:
-        """The weights, which exist."""
-        return workload_file(self.document, "weights", self.spec.weights)
+    def weights_path(self) -> Path | None:
+        """The weights, which exist; None for a shape-only workload."""
+        name = self.spec.weights
+        return None if name is None else workload_file(self.document, "weights", name)
 
     @property
     def images_path(self) -> Path | None:

@@ -36,16 +36,23 @@ class _Layer(ConfigModel):
     """Tensor that is read: a layer's name or ``image``; the layer above when left out."""
 
 
-class Conv2dSpec(_Layer):
+class _WeightedLayer(_Layer):
+    zero_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Fraction of zeros in the tensor that is read; 0 when left out. Of a workload without ``weights`` only."""
+
+
+class Conv2dSpec(_WeightedLayer):
     op: Literal["conv2d"]
     filters: PositiveInt
     kernel: Pair
     stride: Pair = (1, 1)
     padding: PaddingPx = (0, 0)
+    groups: PositiveInt = 1
+    """Equal parts into which channels and filters are cut; filters of a part see the channels of that part alone."""
     relu: bool = False
 
 
-class DepthwiseConv2dSpec(_Layer):
+class DepthwiseConv2dSpec(_WeightedLayer):
     op: Literal["depthwise_conv2d"]
     kernel: Pair
     stride: Pair = (1, 1)
@@ -53,7 +60,7 @@ class DepthwiseConv2dSpec(_Layer):
     relu: bool = False
 
 
-class LinearSpec(_Layer):
+class LinearSpec(_WeightedLayer):
     op: Literal["linear"]
     units: PositiveInt
     relu: bool = False
@@ -64,6 +71,8 @@ class MaxPoolSpec(_Layer):
     kernel: Pair
     stride: Pair | None = None
     """``kernel`` when left out."""
+    padding: PaddingPx = (0, 0)
+    """At most half of ``kernel``; padded pixels are never the largest."""
 
 
 class AvgPoolSpec(_Layer):
@@ -141,10 +150,16 @@ class WorkloadSpec(ConfigModel):
     description: str = ""
     dataset: DatasetSpec
     input: InputSpec
-    weights: str
+    weights: str | None = None
+    """``.npz`` with the integers of the network; without it the workload is *shape-only*: timed, not computed."""
     images: str | None = None
     """``.npz`` with the sample images that ship with the workload."""
     trace: str | None = None
     """Functional trace that stands in for images which may not ship."""
     layers: Annotated[list[LayerSpec], Field(min_length=1, max_length=10_000)]
     branches: Annotated[list[BranchSpec], Field(default_factory=list, max_length=1000)]
+
+    @property
+    def is_shape_only(self) -> bool:
+        """There are no weights: the network can be timed, but nothing is computed and nothing decided."""
+        return self.weights is None

@@ -270,7 +270,7 @@ def _write(
     name, new = loaded.spec.name, kept.spec
     images, trace = workload.loaded.images_path, workload.loaded.trace_path
     out_dir.mkdir(parents=True, exist_ok=True)
-    files = [out_dir / f"{name}.yaml", out_dir / new.weights, out_dir / f"{name}.table.npz"]
+    files = [out_dir / f"{name}.yaml", out_dir / f"{name}.npz", out_dir / f"{name}.table.npz"]
     write_workload(files[0], new)
     save_weights(files[1], kept.weights)
     save_table(files[2], table)

@@ -139,7 +139,7 @@ def measured(network: Network, weights: Weights, batch: ImageBatch) -> Measured:
     trace = run(network, weights, [batch], policy=Policy.of(network), lazy=False, zero_maps=False)
     found = statistics(network, trace, decide(trace, Policy.of(network)))
     paired = found.paired
-    assert paired is not None and found.full_network_accuracy is not None
+    assert paired is not None and found.full_network_accuracy is not None and found.accuracy is not None
     return Measured(
         images=found.images,
         accuracy=found.accuracy,
@@ -167,6 +167,7 @@ def report_of(
     policy, rows = chosen.choice.policy, chosen.rows_a if chosen.rows_b is None else chosen.rows_b
     measured, certificate = table.rows(rows), chosen.certificate
     quality = _statistics(network, table, policy, trace, rows)
+    assert quality.accuracy is not None  # there are no candidates without weights
     test = compare(measured, policy)
     predicted, simulated = _simulated(network, table, policy, sample, machine)
     return ExitsReport(

@@ -130,7 +130,8 @@ def decide(trace: FunctionalTrace, policy: Policy) -> Decisions:
         leaves = evaluated[:, index] & policy.exits(index, margins)
         exit_index[leaves] = index
         alive &= ~leaves
-    problems += _missing(trace, f"predictions.{FINAL}", alive & (trace.predictions[:, -1] < 0))
+    if not trace.is_shape_only:
+        problems += _missing(trace, f"predictions.{FINAL}", alive & (trace.predictions[:, -1] < 0))
     if problems:
         raise InvalidInput(problems)
     return Decisions(exit_index, evaluated, skipped)

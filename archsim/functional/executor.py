@@ -19,7 +19,7 @@ from archsim.datasets.image_set import ImageBatch
 from archsim.errors import InvalidInput, Problem
 from archsim.functional.decide import Policy
 from archsim.functional.layers import encode_images, run_classifier, run_layer
-from archsim.functional.trace import NOT_COMPUTED, FunctionalTrace, branch_maps, trunk_maps
+from archsim.functional.trace import NOT_COMPUTED, FunctionalTrace
 from archsim.kernels.arrays import Activations, Int64Array
 from archsim.kernels.compiler import thread_count
 from archsim.kernels.margin import top_two
@@ -109,7 +109,7 @@ class _Plan:
 
     @classmethod
     def of(cls, network: Network, weights: Weights, policy: Policy, lazy: bool, zero_maps: bool) -> _Plan:
-        recorded = {*trunk_maps(network), *branch_maps(network)} if zero_maps else set()
+        recorded = {*network.zero_map_tensors, *network.branch_map_tensors} if zero_maps else ()
         last_reader = {name: index for index, layer in enumerate(network.layers) for name in layer.inputs}
         return cls(
             network, weights, policy, lazy, frozenset(recorded), last_reader, network_hash(network, weights)

@@ -28,7 +28,7 @@ def run_layer(layer: Layer, weights: LayerWeights | None, inputs: Sequence[Activ
     inputs: two tensors for ``add``, else one. weights: None for ``max_pool`` only.
     """
     if weights is None:
-        return max_pool(inputs[0], layer.kernel, layer.stride)
+        return max_pool(inputs[0], layer.kernel, layer.stride, layer.padding)
     assert weights.multiplier is not None and weights.shift is not None
     if layer.op == "add":
         left, right = (int(factor) for factor in weights.multiplier)
@@ -53,5 +53,6 @@ def _accumulate(layer: Layer, weights: LayerWeights, activations: Activations) -
     assert weights.weight is not None
     if layer.op == "linear":
         return linear(activations, weights.weight)
-    convolve = conv2d if layer.op == "conv2d" else depthwise_conv2d
-    return convolve(activations, weights.weight, layer.stride, layer.padding)
+    if layer.op == "depthwise_conv2d":
+        return depthwise_conv2d(activations, weights.weight, layer.stride, layer.padding)
+    return conv2d(activations, weights.weight, layer.stride, layer.padding, layer.groups)

@@ -77,14 +77,15 @@ class BranchStatistics:
 class ExitStatistics:
     """One policy on one trace. Fractions are between 0 and 1, ``_pp`` values are percentage points.
 
-    accuracy: of the exits taken. full_network_accuracy: of the end of the trunk for all images; None, with
-    everything that compares with it, where a lazily computed trace lacks it. delta_pp: accuracy minus full network's,
-    delta_lower95_pp: its one-sided 95 % lower bound. paired: b = full network right and early exit wrong.
+    accuracy: of the exits taken; None where the network had no weights. full_network_accuracy: of the end of the trunk
+    for all images; None, with everything that compares with it, where a lazily computed trace lacks it. delta_pp:
+    accuracy minus full network's, delta_lower95_pp: its one-sided 95 % lower bound. paired: b = full network right and
+    early exit wrong.
     params_used_fraction, macs_used_fraction: see :func:`used_fraction`. exits: images by exit name.
     """
 
     images: int
-    accuracy: float
+    accuracy: float | None
     full_network_accuracy: float | None
     delta_pp: float | None
     delta_lower95_pp: float | None
@@ -101,13 +102,14 @@ def statistics(network: Network, trace: FunctionalTrace, decisions: Decisions) -
     right = trace.predictions[rows, decisions.exit_index] == trace.labels
     final = trace.predictions[:, -1]
     full_right = final == trace.labels if bool((final >= 0).all()) else None
+    accuracy = None if trace.is_shape_only else float(right.mean())
     paired = None if full_right is None else paired_test(full_right, right)
     counts = np.bincount(decisions.exit_index, minlength=len(trace.exit_names))
     trunk_weights = [sum(layer.weights for layer in network.trunk_until(b)) for b in network.branches]
     trunk_macs = [sum(layer.macs for layer in network.trunk_until(b)) for b in network.branches]
     return ExitStatistics(
         images=trace.images,
-        accuracy=float(right.mean()),
+        accuracy=accuracy,
         full_network_accuracy=None if full_right is None else float(full_right.mean()),
         delta_pp=None if paired is None else 100 * paired.delta,
         delta_lower95_pp=None if paired is None else 100 * paired.lower95,

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from archsim.network.graph import Network
-
 NOT_COMPUTED = np.iinfo(np.int64).min
 """Margin or sum of a branch that lazy execution never reached."""
+UNKNOWN = -1
+"""Label, or final prediction, of an image that a shape-only network was timed on."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class FunctionalTrace:
     predictions: int64 (N, E), -1 where not reached.
     magnitude_sums: int64 (N, B), sum of |a| over the tensor that branch b reads; NOT_COMPUTED where not reached.
     zero_maps: tensor name -> uint8 (N, ceil(elements / 8)): bit i (numpy packbits order, little) is 1 where element
-        i of the NHWC tensor is zero; for the tensors of :func:`trunk_maps` and :func:`branch_maps`; older files have no
-        maps of branches. Rows of images that never reached the tensor are all zero.
+        i of the NHWC tensor is zero; for the tensors in ``Network.zero_map_tensors`` and ``branch_map_tensors``; older
+        files have none of the latter. Rows of images that never reached the tensor are all zero.
     """
 
     workload: str
@@ -46,17 +46,7 @@ class FunctionalTrace:
         """Number of images N."""
         return len(self.labels)
 
-
-def trunk_maps(network: Network) -> tuple[str, ...]:
-    """Tensors that every trace has the zeros of: inputs of the layers with weights of the trunk."""
-    return tuple(dict.fromkeys(layer.inputs[0] for layer in network.layers if layer.is_compute))
-
-
-def branch_maps(network: Network) -> tuple[str, ...]:
-    """Further tensors whose zeros matter where branches run on the PE array: what their layers with weights read."""
-    inputs = dict.fromkeys(
-        tensor
-        for branch in network.branches
-        for tensor in (branch.after, *(layer.inputs[0] for layer in branch.layers if layer.is_compute))
-    )
-    return tuple(tensor for tensor in inputs if tensor not in trunk_maps(network))
+    @property
+    def is_shape_only(self) -> bool:
+        """The network had no weights: nothing was predicted and no label is known."""
+        return bool((self.labels == UNKNOWN).all())

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsim.errors import InvalidInput
-from archsim.functional.trace import NOT_COMPUTED, FunctionalTrace, branch_maps, trunk_maps
+from archsim.functional.trace import NOT_COMPUTED, FunctionalTrace
 from archsim.network.graph import Network
 from archsim.network.npz import NpzReader, json_array, write_npz
 
@@ -103,8 +103,8 @@ def _read_arrays(reader: NpzReader, network: Network) -> Arrays:
         "predictions": (np.int64, (images, exits)),
         "magnitude_sums": (np.int64, (images, exits - 1)),
     }
-    optional = [name for name in branch_maps(network) if _ZEROS + name in reader.keys]
-    for name in (*trunk_maps(network), *optional):
+    optional = [name for name in network.branch_map_tensors if _ZEROS + name in reader.keys]
+    for name in (*network.zero_map_tensors, *optional):
         expected[_ZEROS + name] = (np.uint8, (images, -(-network.shape(name).elements // 8)))
     row_bytes = sum(np.dtype(dtype).itemsize * int(np.prod(shape[1:])) for dtype, shape in expected.values())
     if not 1 <= images <= MAX_TRACE_BYTES // row_bytes:

@@ -24,11 +24,16 @@ from archsim.kernels.compiler import kernel
 
 
 def conv2d(
-    activations: Activations, weight: Int8Array, stride: tuple[int, int], padding: tuple[int, int]
+    activations: Activations,
+    weight: Int8Array,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    groups: int = 1,
 ) -> Int32Array:
     """acc[n, y, x, o] = sum over i, j, c of a[n, y*sy + i - py, x*sx + j - px, c] * w[i, j, c, o], zeros outside.
 
-    activations: (N, H, W, C). weight: (KH, KW, C, O). stride, padding: (vertical, horizontal) in pixels.
+    activations: (N, H, W, C). weight: (KH, KW, C / groups, O). stride, padding: (vertical, horizontal) in pixels.
+    Part g of ``groups`` equal parts of the filters sees part g of the channels alone.
     Returns int32 (N, OH, OW, O) with OH = (H + 2*py - KH) // sy + 1. Exact if no sum leaves int32, which
     :mod:`archsim.network.weights` proves when weights are loaded.
 
@@ -36,9 +41,13 @@ def conv2d(
     -130560
     """
     shape = window_shape(activations.shape, weight.shape[:2], stride, padding, weight.shape[3])
-    result = np.empty(shape, np.int32)
-    _conv2d(raw_bytes(activations), sign_bit(activations), frozen(weight), *stride, *padding, result)
-    return result
+    maps, channels, filters = raw_bytes(activations), weight.shape[2], weight.shape[3] // groups
+    parts = [np.empty((*shape[:3], filters), np.int32) for _ in range(groups)]
+    for index, part in enumerate(parts):
+        seen = frozen(maps[..., index * channels : (index + 1) * channels])
+        own = frozen(weight[..., index * filters : (index + 1) * filters])
+        _conv2d(seen, sign_bit(activations), own, *stride, *padding, part)
+    return parts[0] if groups == 1 else np.concatenate(parts, axis=3)
 
 
 def linear(activations: Activations, weight: Int8Array) -> Int32Array:

@@ -11,15 +11,22 @@ from archsim.kernels.arrays import Activations, Int32Array, raw_bytes, sign_bit,
 from archsim.kernels.compiler import kernel
 
 
-def max_pool(activations: Activations, window: tuple[int, int], stride: tuple[int, int]) -> Activations:
+def max_pool(
+    activations: Activations,
+    window: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int] = (0, 0),
+) -> Activations:
     """Largest value of each window; activations (N, H, W, C), result (N, OH, OW, C) of the same dtype.
+
+    padding: (vertical, horizontal) in pixels, at most half of the window; what lies outside the map does not count.
 
     >>> max_pool(np.array([[[[-5]], [[-3]]]], np.int8), (2, 1), (1, 1)).item()
     -3
     """
-    shape = window_shape(activations.shape, window, stride, (0, 0), activations.shape[3])
+    shape = window_shape(activations.shape, window, stride, padding, activations.shape[3])
     result = np.empty(shape, np.uint8)
-    _max_pool(raw_bytes(activations), sign_bit(activations), *window, *stride, result)
+    _max_pool(raw_bytes(activations), sign_bit(activations), *window, *stride, *padding, result)
     return result.view(np.int8) if activations.dtype == np.int8 else result
 
 
@@ -36,9 +43,18 @@ def sum_pool(activations: Activations, window: tuple[int, int], stride: tuple[in
 
 @kernel
 def _max_pool(
-    activations: Any, sign: int, window_y: int, window_x: int, stride_y: int, stride_x: int, result: Any
+    activations: Any,
+    sign: int,
+    window_y: int,
+    window_x: int,
+    stride_y: int,
+    stride_x: int,
+    pad_y: int,
+    pad_x: int,
+    result: Any,
 ) -> None:
     count, out_height, out_width, channels = result.shape
+    _, height, width, _ = activations.shape
     # Flipping the sign bit maps int8 onto uint8 without changing the order.
     flip = uint8(sign)
     for n in range(count):
@@ -47,9 +63,15 @@ def _max_pool(
                 for c in range(channels):
                     result[n, out_y, out_x, c] = 0
                 for i in range(window_y):
+                    y = out_y * stride_y + i - pad_y
+                    if y < 0 or y >= height:
+                        continue
                     for j in range(window_x):
+                        x = out_x * stride_x + j - pad_x
+                        if x < 0 or x >= width:
+                            continue
                         for c in range(channels):
-                            found = activations[n, out_y * stride_y + i, out_x * stride_x + j, c] ^ flip
+                            found = activations[n, y, x, c] ^ flip
                             result[n, out_y, out_x, c] = max(result[n, out_y, out_x, c], found)
                 for c in range(channels):
                     result[n, out_y, out_x, c] ^= flip

@@ -43,7 +43,10 @@ def assemble(
     active_pes: int,
     mapping: dict[str, int],
 ) -> TilePlan:
-    """The plan; its arrays are read-only copies. Keywords are fields of the plan, ``actions`` those of ``phases``."""
+    """The plan of all groups from the tiles of one, with its share of the placement.
+
+    Its arrays are read-only copies. Keywords are fields of the plan, ``actions`` those of ``phases``.
+    """
     loads = load_bytes(fetches, hw)
     columns = {
         "weight_load_bytes": loads[0],
@@ -59,15 +62,41 @@ def assemble(
         "macs": macs,
         "group": group,
     }
+    steps = _group_steps(geo, hw, placement) | {"group": int(group.max()) + 1}
     counts = np.stack(np.broadcast_arrays(*phases.counts, macs)[:-1], axis=1)
     return TilePlan(
         layer=geo.name,
         actions=actions,
-        counts=frozen(counts),
+        counts=frozen(np.tile(counts, (geo.groups, 1))),
         active_pes=active_pes,
         mapping=mapping,
-        **{name: frozen(np.broadcast_to(column, macs.shape)) for name, column in columns.items()},
+        **{
+            name: frozen(in_groups(np.broadcast_to(column, macs.shape), geo.groups, steps.get(name, 0)))
+            for name, column in columns.items()
+        },
     )
+
+
+def _group_steps(geo: Geometry, hw: Hardware, placement: Placement) -> dict[str, int]:
+    """Bytes between the parts of two groups in DRAM; each part starts at a whole byte."""
+    weights = geo.macs // (geo.out_height * geo.out_width)
+    ifmap_words = geo.channels * geo.height * geo.width * placement.batch
+    return {
+        "weight_load_offset_bytes": -(-weights * hw.weight_bits // 8),
+        "ifmap_load_offset_bytes": -(-ifmap_words * hw.activation_bits // 8),
+        "summand_load_offset_bytes": summand_bytes_of(hw, placement),
+        "store_offset_bytes": stored_bytes_of(geo, hw, placement),
+    }
+
+
+def in_groups(column: Int64Array, groups: int, step: int = 0) -> Int64Array:
+    """The column of one group for all of them, larger by ``step`` from group to group.
+
+    >>> in_groups(np.array([0, 5]), 3, 100).tolist()
+    [0, 5, 100, 105, 200, 205]
+    """
+    columns: Int64Array = np.arange(groups)[:, np.newaxis] * step + column
+    return columns.ravel()
 
 
 def load_bytes(fetches: Fetches, hw: Hardware) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array]:

@@ -7,7 +7,7 @@ The simulator replays these rows and never asks which dataflow made them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -44,10 +44,21 @@ class Placement:
     dram_bytes_per_cycle: int = 32
     batch: int = 1
 
+    def share(self, groups: int) -> Placement:
+        """The same for one of so many equal groups of channels and filters."""
+        if groups == 1:
+            return self
+        stored = self.stored_shape
+        if stored is not None:
+            stored = replace(stored, channels=stored.channels // groups)
+        return replace(self, stored_shape=stored, summand_values=self.summand_values // groups)
+
 
 @dataclass(frozen=True)
 class TilePlan:
     """All tiles of one layer for the images of a batch, in execution order. Arrays are int64, one element a tile.
+
+    Tiles of a grouped convolution come group by group, the same in each; so do its weights and maps in DRAM.
 
     weight_load_bytes, weight_load_offset_bytes: fetched from the layer's weights in DRAM before the tile can start.
     ifmap_load_bytes, ifmap_load_offset_bytes: the same from the layer's input tensor.
@@ -65,7 +76,7 @@ class TilePlan:
     actions: names in :data:`archsim.counters.ACTIONS` counted per tile whatever the data, ``counts`` is
         (tiles, actions). Data-dependent MAC and scratchpad counts are in :class:`TileWork`.
     active_pes: PEs that hold work, for utilisation.
-    mapping: the parameters chosen, for ``describe`` and results.
+    mapping: the parameters chosen (of each group), for ``describe`` and results.
     """
 
     layer: str

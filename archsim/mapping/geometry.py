@@ -1,7 +1,8 @@
 """A layer and an array reduced to the integers that a mapping depends on.
 
 Every layer with weights is a convolution here: ``linear`` is a 1x1 convolution of a 1x1 map whose channels are the
-flattened (height, width, channels) of its input.
+flattened (height, width, channels) of its input. Of a grouped convolution it is one group: groups run one behind the
+other, each with the same mapping, as layers do.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def byte_count(words: Int64Array, bits: int) -> Int64Array:
 class Geometry:
     """Shape of a convolution. Names in brackets are those of the row-stationary literature.
 
-    channels (C) and filters (M) are both the channel count of a depthwise layer, where each filter has one channel.
+    channels (C) and filters (M), of one of ``groups`` equal groups, are both the channel count of a depthwise layer,
+    where each filter has one channel.
     kernel_rows (R), kernel_cols (S), stride_* (U), pad_*: top and bottom, left and right.
     height, width: the input without padding. out_height (E), out_width (F).
     """
@@ -49,6 +51,7 @@ class Geometry:
     out_height: int
     out_width: int
     is_classifier: bool
+    groups: int = 1
 
     @property
     def macs(self) -> int:
@@ -152,8 +155,8 @@ def geometry_of(layer: Layer) -> Geometry:
     shape, linear = layer.input_shape, layer.op == "linear"
     return Geometry(
         name=layer.name,
-        channels=shape.elements if linear else shape.channels,
-        filters=layer.output_shape.channels,
+        channels=shape.elements if linear else shape.channels // layer.groups,
+        filters=layer.output_shape.channels // layer.groups,
         depthwise=layer.op == "depthwise_conv2d",
         kernel_rows=kernel_rows,
         kernel_cols=kernel_cols,
@@ -166,6 +169,7 @@ def geometry_of(layer: Layer) -> Geometry:
         out_height=layer.output_shape.height,
         out_width=layer.output_shape.width,
         is_classifier=layer.is_classifier,
+        groups=layer.groups,
     )
 
 

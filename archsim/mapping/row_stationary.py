@@ -12,7 +12,7 @@ import numpy as np
 
 from archsim.config.arch import ArchSpec
 from archsim.errors import InvalidInput
-from archsim.mapping.assemble import Finished, assemble
+from archsim.mapping.assemble import Finished, assemble, in_groups
 from archsim.mapping.base import BoolArray, Int64Array, Placement, TilePlan, TileWork
 from archsim.mapping.geometry import Geometry, Hardware, geometry_of, hardware_of
 from archsim.mapping.passes import ACTIONS, Passes, fetches_of, phases_of
@@ -35,7 +35,7 @@ class RowStationary:
 
         Raises :class:`~archsim.errors.InvalidInput` naming every limit of the hardware that no mapping keeps.
         """
-        return _searched_plan(geometry_of(layer), hardware_of(arch), placement)
+        return _searched_plan(geometry_of(layer), hardware_of(arch), placement.share(layer.groups))
 
     def plan_with(
         self, layer: Layer, arch: ArchSpec, placement: Placement, mapping: RowStationaryMapping
@@ -44,13 +44,13 @@ class RowStationary:
 
         Raises :class:`~archsim.errors.InvalidInput` naming every limit that the mapping breaks.
         """
-        return _plan(geometry_of(layer), hardware_of(arch), placement, mapping)
+        return _plan(geometry_of(layer), hardware_of(arch), placement.share(layer.groups), mapping)
 
     def cost(self, layer: Layer, arch: ArchSpec, placement: Placement) -> int | None:
         """Relative cost of the plan, in units of :mod:`archsim.mapping.row_stationary_search`; None when none fits."""
-        frontier = frontier_of(geometry_of(layer), hardware_of(arch), placement)
+        frontier = frontier_of(geometry_of(layer), hardware_of(arch), placement.share(layer.groups))
         position = frontier.at(placement.capacity_bytes)
-        return None if position is None else frontier.costs[position]
+        return None if position is None else layer.groups * frontier.costs[position]
 
     def work(self, layer: Layer, arch: ArchSpec, plan: TilePlan, nonzero: BoolArray) -> TileWork:
         """What the zeros of the images do to a plan. nonzero: bool ([batch,] height, width, channels), input != 0.
@@ -60,27 +60,33 @@ class RowStationary:
         buses need (``plan.bus_cycles``).
         """
         geo = geometry_of(layer)
-        maps = nonzero.reshape(-1, geo.height, geo.width, geo.channels)
+        maps = nonzero.reshape(-1, geo.height, geo.width, geo.groups * geo.channels)
         sharing = _sharing(geo, hardware_of(arch), mapping_of(plan), len(maps))
         taps = np.stack([row_taps(image, geo.column_taps) for image in maps])
         together = np.add.reduceat(taps, range(0, len(maps), plan.mapping["n"]))
         found = np.concatenate([
             set_work(images, sharing.blocks, (geo.kernel_rows, geo.stride_rows, geo.pad_rows))
-            for images in together
+            for of_group in np.split(together, geo.groups, axis=2)
+            for images in of_group
         ])  # fmt: skip
         slowest, total = found[plan.group, 0], found[plan.group, 1]
+        filters_a_pe, filters_a_map, accumulate_cycles = (
+            in_groups(column, geo.groups)
+            for column in (sharing.filters_a_pe, sharing.filters_a_map, sharing.accumulate_cycles)
+        )
         compute = plan.compute_cycles
         if arch.pe_array.zero == "skip":
-            compute = np.maximum(sharing.filters_a_pe * slowest + sharing.accumulate_cycles, plan.bus_cycles)
-        return TileWork(compute, total * sharing.filters_a_map)
+            compute = np.maximum(filters_a_pe * slowest + accumulate_cycles, plan.bus_cycles)
+        return TileWork(compute, total * filters_a_map)
 
 
 @dataclass(frozen=True)
 class _Sharing:
     """How the passes of a plan share out activations: what :func:`~archsim.mapping.zeros.set_work` needs.
 
-    blocks: int64 (groups, 5), one row for passes that see the same activations of an image. Per tile: filters_a_pe and
-    filters_a_map, by which the work of one filter on an activation multiplies in a PE and in all; accumulate_cycles.
+    blocks: int64 (groups, 5), one row for passes that see the same activations of an image. Per tile of one group of a
+    grouped convolution: filters_a_pe and filters_a_map, by which the work of one filter on an activation multiplies in
+    a PE and in all; accumulate_cycles.
     """
 
     blocks: Int64Array

@@ -14,7 +14,7 @@ import numpy as np
 
 from archsim.config.arch import ArchSpec
 from archsim.errors import InvalidInput, Problem
-from archsim.mapping.assemble import Finished, assemble
+from archsim.mapping.assemble import Finished, assemble, in_groups
 from archsim.mapping.base import BoolArray, Int64Array, Placement, TilePlan, TileWork
 from archsim.mapping.geometry import Geometry, Hardware, geometry_of, hardware_of
 from archsim.mapping.systolic_folds import FORMS, Folding, Form, SystolicMapping
@@ -38,19 +38,22 @@ class _SystolicArray:
         moves in lockstep), and when the buffer holds no mapping of the layer.
         """
         _check_options(arch)
-        return _searched_plan(geometry_of(layer), hardware_of(arch), FORMS[self.name], placement)
+        share = placement.share(layer.groups)
+        return _searched_plan(geometry_of(layer), hardware_of(arch), FORMS[self.name], share)
 
     def plan_with(
         self, layer: Layer, arch: ArchSpec, placement: Placement, mapping: SystolicMapping
     ) -> TilePlan:
         """Tiles of one layer with a given mapping, whether or not the buffer holds it."""
         _check_options(arch)
-        return _plan(geometry_of(layer), hardware_of(arch), FORMS[self.name], placement, mapping)
+        share = placement.share(layer.groups)
+        return _plan(geometry_of(layer), hardware_of(arch), FORMS[self.name], share, mapping)
 
     def cost(self, layer: Layer, arch: ArchSpec, placement: Placement) -> int | None:
         """Relative cost of the plan, in units of :mod:`archsim.mapping.row_stationary_search`; None when none fits."""
-        found = best_candidate(geometry_of(layer), hardware_of(arch), FORMS[self.name], placement)
-        return None if found is None else found.cost
+        share = placement.share(layer.groups)
+        found = best_candidate(geometry_of(layer), hardware_of(arch), FORMS[self.name], share)
+        return None if found is None else layer.groups * found.cost
 
     def work(self, layer: Layer, arch: ArchSpec, plan: TilePlan, nonzero: BoolArray) -> TileWork:
         """What the zeros of the images do to a plan: MACs are gated, cycles stay.
@@ -58,10 +61,12 @@ class _SystolicArray:
         nonzero: bool ([batch,] height, width, channels), input tensor != 0. Padding is zero.
         """
         geo = geometry_of(layer)
-        maps = nonzero.reshape(-1, geo.height, geo.width, geo.channels)
+        maps = nonzero.reshape(-1, geo.height, geo.width, geo.groups * geo.channels)
         folding = Folding(geo, hardware_of(arch), FORMS[self.name], mapping_of(plan), len(maps))
-        taps = _taps(folding, maps)
-        return TileWork(plan.compute_cycles, taps[plan.group] * folding.tiles.size["n"])
+        taps = np.concatenate([_taps(folding, part) for part in np.split(maps, geo.groups, axis=3)])
+        return TileWork(
+            plan.compute_cycles, taps[plan.group] * in_groups(folding.tiles.size["n"], geo.groups)
+        )
 
 
 class WeightStationary(_SystolicArray):

@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archsim.config.workload import BranchSpec, InputSpec, LayerSpec
+from archsim.config.workload import (
+    AvgPoolSpec,
+    BranchSpec,
+    Conv2dSpec,
+    DepthwiseConv2dSpec,
+    InputSpec,
+    LayerSpec,
+    MaxPoolSpec,
+)
 from archsim.errors import did_you_mean
 from archsim.network.graph import FINAL, IMAGE, Branch, Layer, Network, Shape
 
+WindowSpec = Conv2dSpec | DepthwiseConv2dSpec | MaxPoolSpec | AvgPoolSpec
 RESERVED_EXIT_NAMES = (FINAL, "enabled")
 """The end of the trunk, and the switch beside the branches in ``exits.enabled``."""
 
@@ -75,13 +84,26 @@ def _output_shape(spec: LayerSpec, shape: Shape) -> Shape | str:
         return Shape(1, 1, shape.channels)
     if spec.op == "add":
         return shape
-    pad = spec.padding if spec.op in ("conv2d", "depthwise_conv2d") else (0, 0)
+    pad = (0, 0) if spec.op == "avg_pool" else spec.padding
+    problem = _window_problem(spec, shape, pad)
+    if problem:
+        return problem
     stride = spec.stride or spec.kernel
     height = (shape.height + 2 * pad[0] - spec.kernel[0]) // stride[0] + 1
     width = (shape.width + 2 * pad[1] - spec.kernel[1]) // stride[1] + 1
-    if shape.height + 2 * pad[0] < spec.kernel[0] or shape.width + 2 * pad[1] < spec.kernel[1]:
-        return f"kernel {spec.kernel[0]}x{spec.kernel[1]} is larger than its padded input {shape}"
     return Shape(height, width, spec.filters if spec.op == "conv2d" else shape.channels)
+
+
+def _window_problem(spec: WindowSpec, shape: Shape, pad: tuple[int, int]) -> str:
+    """What is wrong with a window on a tensor, "" when nothing is."""
+    rows, cols = spec.kernel
+    if shape.height + 2 * pad[0] < rows or shape.width + 2 * pad[1] < cols:
+        return f"kernel {rows}x{cols} is larger than its padded input {shape}"
+    if spec.op == "max_pool" and (2 * pad[0] > rows or 2 * pad[1] > cols):
+        return f"padding {pad[0]}x{pad[1]} is more than half of the kernel {rows}x{cols}"
+    if spec.op == "conv2d" and (shape.channels % spec.groups or spec.filters % spec.groups):
+        return f"{shape.channels} channels and {spec.filters} filters cannot be cut into {spec.groups} groups"
+    return ""
 
 
 def build_network(

@@ -80,8 +80,13 @@ class Layer:
 
     @property
     def padding(self) -> tuple[int, int]:
-        """(top and bottom, left and right) zero padding in pixels."""
-        return self.spec.padding if self.spec.op in ("conv2d", "depthwise_conv2d") else (0, 0)
+        """(top and bottom, left and right) padding in pixels: zeros, or for ``max_pool`` the lowest value."""
+        return self.spec.padding if self.spec.op in ("conv2d", "depthwise_conv2d", "max_pool") else (0, 0)
+
+    @property
+    def groups(self) -> int:
+        """Equal parts into which channels and filters of a ``conv2d`` are cut; 1 for every other operator."""
+        return self.spec.groups if self.spec.op == "conv2d" else 1
 
     @property
     def relu(self) -> bool:
@@ -90,9 +95,12 @@ class Layer:
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Shape of the int8 weights: conv2d (KH, KW, C, filters), depthwise (KH, KW, C), linear (H*W*C, units)."""
+        """Shape of the int8 weights.
+
+        conv2d (KH, KW, C / groups, filters), depthwise (KH, KW, C), linear (H*W*C, units).
+        """
         if self.spec.op == "conv2d":
-            return (*self.kernel, self.input_shape.channels, self.output_shape.channels)
+            return (*self.kernel, self.input_shape.channels // self.groups, self.output_shape.channels)
         if self.spec.op == "depthwise_conv2d":
             return (*self.kernel, self.input_shape.channels)
         if self.spec.op == "linear":
@@ -171,6 +179,28 @@ class Network:
     def exit_names(self) -> tuple[str, ...]:
         """Branch names in order, then ``final``."""
         return (*(branch.name for branch in self.branches), FINAL)
+
+    @cached_property
+    def zero_map_tensors(self) -> tuple[str, ...]:
+        """Tensors of which a functional trace holds a zero map: all that weights and adds of the trunk meet."""
+        return tuple(
+            dict.fromkeys(
+                name
+                for layer in self.layers
+                if layer.is_compute or layer.op == "add"
+                for name in layer.inputs
+            )
+        )
+
+    @cached_property
+    def branch_map_tensors(self) -> tuple[str, ...]:
+        """Further tensors with a zero map, where branches run on the PE array: all that their weights meet."""
+        inputs = dict.fromkeys(
+            tensor
+            for branch in self.branches
+            for tensor in (branch.after, *(layer.inputs[0] for layer in branch.layers if layer.is_compute))
+        )
+        return tuple(tensor for tensor in inputs if tensor not in self.zero_map_tensors)
 
     @cached_property
     def weights(self) -> int:

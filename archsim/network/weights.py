@@ -33,6 +33,7 @@ import numpy.typing as npt
 from archsim.errors import InvalidInput
 from archsim.network.graph import Layer, Network
 from archsim.network.npz import NpzReader, write_npz
+from archsim.network.zeros import zero_fractions
 
 INPUT_TABLE = "input/table"
 _INT32_END = 1 << 31
@@ -123,8 +124,10 @@ def save_weights(path: Path, weights: Weights) -> None:
     write_npz(path, weights.arrays())
 
 
-def network_hash(network: Network, weights: Weights) -> str:
-    """SHA-256 (hex) of all that decides what a network computes: graph, shapes and weights.
+def network_hash(network: Network, weights: Weights | None) -> str:
+    """SHA-256 (hex) of all that decides what a network computes: graph, shapes and weights, if it has any.
+
+    Without them its zeros are given and belong to it.
 
     How the file was compressed does not matter, and neither do names of networks, thresholds and DBP bounds: a trace
     serves all of those.
@@ -135,6 +138,10 @@ def network_hash(network: Network, weights: Weights) -> str:
         "branches": [[branch.name, branch.after, len(branch.layers)] for branch in network.branches],
     }
     digest = hashlib.sha256(json.dumps(graph, sort_keys=True, separators=(",", ":")).encode())
+    if weights is None:
+        zeros = sorted(zero_fractions(network).items())
+        digest.update(json.dumps([[layer.groups for layer in network.layers], zeros]).encode())
+        return digest.hexdigest()
     for key, array in weights.arrays().items():
         digest.update(f"\0{key}\0{array.dtype.str}\0{array.shape}\0".encode())
         digest.update(np.ascontiguousarray(array).data)

@@ -63,7 +63,8 @@ def plot_exit_shares(results: Sequence[RunResult], axes: Axes) -> None:
 def plot_exit_accuracy(results: Sequence[RunResult], axes: Axes, width_inches: float = 5.5) -> None:
     """Accuracy (%) of the images that left at each exit, with its 95 % interval; dashed, that of all images.
 
-    An exit that no image takes has no accuracy. width_inches: as in ``plot_energy_by_layer``.
+    An exit that no image takes has no accuracy, and a network without weights has none at all. width_inches: as in
+    ``plot_energy_by_layer``.
     """
     names = _exit_names(results)
     for index, result in enumerate(results):
@@ -73,7 +74,8 @@ def plot_exit_accuracy(results: Sequence[RunResult], axes: Axes, width_inches: f
         axes.errorbar(
             centres, accuracy, (below, above), color=colour, fmt="o", markersize=5, capsize=2, elinewidth=1
         )
-        axes.axhline(100 * result.accuracy, color=colour, linestyle="--", linewidth=1, zorder=1)
+        if result.accuracy is not None:
+            axes.axhline(100 * result.accuracy, color=colour, linestyle="--", linewidth=1, zorder=1)
         if len(results) == 1:
             _tell_accuracy(axes, centres, accuracy, below, above)
     axes.set_ylim(0, 104)
@@ -101,9 +103,14 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
 
 
 def right_at_exits(result: RunResult) -> dict[str, tuple[int, int]]:
-    """(right, all) images by the exit at which they left; exits that no image took are absent."""
+    """(right, all) images by the exit at which they left; exits that no image took are absent.
+
+    So are images of which nothing is known but their time.
+    """
     counts: dict[str, tuple[int, int]] = {}
     for image in result.per_image:
+        if image.label is None:
+            continue
         right, total = counts.get(image.exit, (0, 0))
         counts[image.exit] = (right + (image.prediction == image.label), total + 1)
     return counts
@@ -150,7 +157,9 @@ def _accuracy_legend(results: Sequence[RunResult]) -> list[Line2D]:
             color=style.RESULT_COLOURS[index],
             linestyle="--",
             linewidth=1,
-            label=f"all images: {100 * result.accuracy:.2f} %",
+            label="all images: unknown"
+            if result.accuracy is None
+            else f"all images: {100 * result.accuracy:.2f} %",
         )
         for index, result in enumerate(results)
     ]

@@ -112,6 +112,9 @@ def _image_cells(row: dict[str, str]) -> dict[str, Any]:
     cells: dict[str, Any] = {name: row[name] for name in _COLUMNS if name in row}
     if "branches_skipped" in cells:
         cells["branches_skipped"] = tuple(name for name in row["branches_skipped"].split(";") if name)
+    for name in ("label", "prediction"):
+        # An empty cell: not known, because the network had no weights.
+        cells[name] = cells.get(name) or None
     return cells
 
 

@@ -74,12 +74,13 @@ class LayerResult:
 class ImageResult:
     """One image. ``cycles`` is its service, ``waiting_cycles`` its time in the queue before it.
 
+    ``label`` and ``prediction`` are None where the network has no weights.
     ``energy_uj`` is that of its service; leakage while the accelerator idles belongs to no image.
     """
 
     index: int
-    label: int
-    prediction: int
+    label: int | None
+    prediction: int | None
     exit: str
     cycles: int
     waiting_cycles: int
@@ -95,8 +96,9 @@ class RunResult:
     """What :func:`archsim.api.simulate` returns.
 
     ``accuracy`` and the fractions are between 0 and 1; ``params_used_fraction`` counts the weights of executed
-    layers and evaluated branches against those of the full network without branches. ``arrivals`` is ``alone``, a rate
-    or ``back-to-back``; ``seed`` is that of random arrivals. Hashes are SHA-256 (hex).
+    layers and evaluated branches against those of the full network without branches; ``accuracy`` is None where the
+    network has no weights. ``arrivals`` is ``alone``, a rate or ``back-to-back``; ``seed`` is that of random arrivals
+    and of the zeros of a shape-only workload. Hashes are SHA-256 (hex).
     ``per_image`` is not part of the JSON object; ``images.csv`` holds it.
     """
 
@@ -114,7 +116,7 @@ class RunResult:
     network_hash: str
     overrides: tuple[str, ...]
     arrivals: str
-    accuracy: float
+    accuracy: float | None
     params_used_fraction: float
     macs_used_fraction: float
     exits: dict[str, int]

@@ -14,10 +14,13 @@ from archsim.datasets import ImageBatch, iter_images
 from archsim.errors import InvalidInput, Problem
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
+from archsim.functional.shape_only import shape_only_traces
 from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import load_trace
 from archsim.network.graph import Network
 from archsim.network.weights import Weights, load_weights, network_hash
+from archsim.network.zeros import zero_fractions
+from archsim.results.defaults import DEFAULT_SEED
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all; 0 when that is not known)."""
@@ -45,29 +48,45 @@ class Workload:
 
     @cached_property
     def weights(self) -> Weights:
-        """Checked arrays of all layers."""
-        return load_weights(self.loaded.weights_path, self.network)
+        """Checked arrays of all layers. Raises InvalidInput for a shape-only workload, which has none."""
+        path = self.loaded.weights_path
+        if path is None:
+            message = "found no weights, expected some: without them nothing can be computed or decided"
+            hint = "a shape-only workload can be simulated, described and swept"
+            raise InvalidInput([Problem(str(self.path), "weights", message, hint)])
+        return load_weights(path, self.network)
 
     @cached_property
     def network_hash(self) -> str:
-        """SHA-256 (hex) of graph and weights."""
-        return network_hash(self.network, self.weights)
+        """SHA-256 (hex) of graph and weights, or of graph and zero fractions."""
+        return network_hash(self.network, None if self.spec.is_shape_only else self.weights)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from: ``path`` is a data set, or a functional trace that stands in for one (``is_trace``)."""
+    """Where images come from: ``path`` is a data set, or a functional trace that stands in for one (``is_trace``).
+
+    A shape-only workload has neither; its ``limit`` images differ in their random zeros alone (``seed``).
+    """
 
     workload: Workload
     path: Path
     is_trace: bool
     limit: int | None
+    seed: int = DEFAULT_SEED
 
     @classmethod
-    def of(cls, workload: Workload, data: str | Path | None, limit: int | None) -> Source:
-        """The data set asked for, else the workload's trace, else its sample images."""
+    def of(
+        cls, workload: Workload, data: str | Path | None, limit: int | None, seed: int = DEFAULT_SEED
+    ) -> Source:
+        """The data set asked for, else the workload's trace, else its sample images, else given zeros (one image)."""
         if limit is not None and limit < 1:
             raise InvalidInput([Problem("--images", "", f"found {limit}, expected 1 or more")])
+        if workload.spec.is_shape_only:
+            if data is not None:
+                message = f"found images for {workload.spec.name}, which has no weights to run them with"
+                raise InvalidInput([Problem("--data", "", message, "simulate it without --data")])
+            return cls(workload, workload.path, False, limit or 1, seed)
         if data is not None:
             return cls(workload, Path(data), False, limit)
         trace, images = workload.loaded.trace_path, workload.loaded.images_path
@@ -88,6 +107,11 @@ class Source:
         """Traces of some images at a time, computed only as far as the policy lets each image go."""
         if self.is_trace:
             yield self._stored()
+            return
+        network = self.workload.network
+        if self.workload.spec.is_shape_only:
+            fractions, images = zero_fractions(network), self.limit or 1
+            yield from shape_only_traces(network, self.workload.network_hash, fractions, images, self.seed)
             return
         for batch in iter_images(self.path, _BATCH_IMAGES, limit=self.limit):
             yield self._run([batch], policy, lazy=True, zero_maps=True, progress=None)

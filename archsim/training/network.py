@@ -70,7 +70,8 @@ class ExitNetwork(nn.Module):
         elif layer.is_compute:
             x = self.block(layer)(x)
         elif layer.op == "max_pool":
-            x = F.max_pool2d(x, layer.kernel, layer.stride, ceil_mode=_is_crop(layer, x))
+            # What a crop smaller than the image leaves at the edges is kept.
+            x = F.max_pool2d(x, layer.kernel, layer.stride, layer.padding, ceil_mode=_is_crop(layer, x))
         elif layer.op == "avg_pool":
             x = F.avg_pool2d(x, layer.kernel, layer.stride, ceil_mode=_is_crop(layer, x))
         elif layer.op == "global_avg_pool":
@@ -98,7 +99,7 @@ def _block(layer: Layer) -> nn.Module:
     channels, filters = layer.input_shape.channels, layer.output_shape.channels
     if layer.op == "linear":
         return nn.Linear(layer.input_shape.elements, filters)
-    groups = 1 if layer.op == "conv2d" else channels
+    groups = layer.groups if layer.op == "conv2d" else channels
     conv = nn.Conv2d(channels, filters, layer.kernel, layer.stride, layer.padding, groups=groups, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return nn.Sequential(conv, nn.BatchNorm2d(filters))

@@ -15,6 +15,7 @@ from archsim.config.yaml_io import read_document
 from archsim.errors import InvalidInput, Problem, did_you_mean
 from archsim.network.build import build_network
 from archsim.network.graph import Network
+from archsim.network.zeros import zero_fraction_problems
 from archsim.training.candidates import Structure, candidate_branches, positions
 
 Phase = Literal["joint", "heads"]
@@ -161,7 +162,8 @@ def load_train_spec(path: Path) -> TrainSpec:
         problems += _candidate_problems(spec, trunk, document)
         if not problems:
             spec = spec.model_copy(update={"branches": [*spec.branches, *_expanded(spec, trunk)]})
-            found = _build(spec)[1]
+            network, found = _build(spec)
+            found += zero_fraction_problems(network, has_weights=True) if network is not None else []
             problems += _recipe_problems(spec, document)
     problems += [document.problem(key, message, hint) for key, message, hint in found]
     if problems:

@@ -37,13 +37,17 @@ def _collect(found: dict[tuple[int, ...], np.ndarray]) -> np.ndarray:
     return np.array([found[key] for key in sorted(found)]).reshape(*shape, -1)
 
 
-def conv2d(x, weight, stride, padding) -> np.ndarray:
-    x, weight = x.astype(np.int64), weight.astype(np.int64)
+def conv2d(x, weight, stride, padding, groups=1) -> np.ndarray:
+    """Filter o reads the channels c with c // (channels / groups) == o // (filters / groups)."""
+    channels, filters = x.shape[3], weight.shape[3]
+    full = np.zeros((*weight.shape[:2], channels, filters), np.int64)
+    for c, o in itertools.product(range(channels), range(filters)):
+        if c // (channels // groups) == o // (filters // groups):
+            full[:, :, c, o] = weight[:, :, c % (channels // groups), o]
+    x = x.astype(np.int64)
     found = {}
-    for (n, *out), taps in windows(x.shape, weight.shape, stride, padding):
-        found[n, *out] = sum(
-            (x[n, y, c] @ weight[i, j] for i, j, y, c in taps), np.zeros(weight.shape[3], np.int64)
-        )
+    for (n, *out), taps in windows(x.shape, full.shape, stride, padding):
+        found[n, *out] = sum((x[n, y, c] @ full[i, j] for i, j, y, c in taps), np.zeros(filters, np.int64))
     return _collect(found)
 
 
@@ -57,9 +61,9 @@ def depthwise_conv2d(x, weight, stride, padding) -> np.ndarray:
     return _collect(found)
 
 
-def max_pool(x, window, stride) -> np.ndarray:
+def max_pool(x, window, stride, padding=(0, 0)) -> np.ndarray:
     x = x.astype(np.int64)
-    taken = windows(x.shape, window, stride, (0, 0))
+    taken = windows(x.shape, window, stride, padding)
     return _collect(
         {(n, *out): np.max([x[n, y, c] for _, _, y, c in taps], axis=0) for (n, *out), taps in taken}
     )
@@ -105,14 +109,15 @@ def top_two(logits) -> tuple[int, int]:
 def layer_output(layer: Layer, weights: LayerWeights | None, inputs: list[np.ndarray]) -> np.ndarray:
     x = inputs[0]
     if layer.op == "max_pool":
-        return max_pool(x, layer.kernel, layer.stride)
+        return max_pool(x, layer.kernel, layer.stride, layer.padding)
     assert weights is not None
     if layer.op == "add":
         return add(x, inputs[1], weights.multiplier, int(weights.shift), layer.signed_output)
     channels = layer.output_shape.channels
     bias = np.zeros(channels, np.int64)
     if layer.op == "conv2d":
-        accumulators, bias = conv2d(x, weights.weight, layer.stride, layer.padding), weights.bias
+        accumulators = conv2d(x, weights.weight, layer.stride, layer.padding, layer.groups)
+        bias = weights.bias
     elif layer.op == "depthwise_conv2d":
         accumulators, bias = depthwise_conv2d(x, weights.weight, layer.stride, layer.padding), weights.bias
     elif layer.op == "linear":

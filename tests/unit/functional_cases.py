@@ -27,7 +27,7 @@ EVERY_OPERATOR: dict[str, Any] = {
         },
         {"name": "deep", "op": "depthwise_conv2d", "kernel": [3, 1], "padding": [1, 0]},
         {"name": "sum", "op": "add", "other": "stem", "relu": True},
-        {"name": "low", "op": "max_pool", "kernel": 2, "stride": 1},
+        {"name": "low", "op": "max_pool", "kernel": [2, 4], "stride": 1, "padding": [0, 1]},
         {"name": "signed", "op": "conv2d", "filters": 6, "kernel": 1},
         {"name": "high", "op": "max_pool", "kernel": 2},
         {"name": "mean", "op": "avg_pool", "kernel": [2, 3]},
@@ -39,7 +39,7 @@ EVERY_OPERATOR: dict[str, Any] = {
             "name": "late",
             "after": "high",
             "layers": [
-                {"name": "conv", "op": "conv2d", "filters": 4, "kernel": 2, "relu": True},
+                {"name": "conv", "op": "conv2d", "filters": 4, "kernel": 2, "groups": 2, "relu": True},
                 {"name": "fc", "op": "linear", "units": 3},
             ],
             "threshold": 600,

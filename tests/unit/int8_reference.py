@@ -45,15 +45,24 @@ def _layer(layer: Layer, inputs: list[Tensor], own: dict[str, Tensor]) -> Tensor
     if layer.op in ("avg_pool", "global_avg_pool"):
         return _requantise(np.sum(windows, axis=0) * own["multiplier"], own["shift"], layer)
     taps = own["weight"].reshape(len(windows), *layer.weight_shape[2:])
-    products = [w @ tap if layer.op == "conv2d" else w * tap for w, tap in zip(windows, taps, strict=True)]
+    products = [
+        _grouped(w, tap, layer.groups) if layer.op == "conv2d" else w * tap
+        for w, tap in zip(windows, taps, strict=True)
+    ]
     return _requantise((np.sum(products, axis=0) + own["bias"]) * own["multiplier"], own["shift"], layer)
+
+
+def _grouped(window: Tensor, tap: Tensor, groups: int) -> Tensor:
+    parts = zip(np.split(window, groups, axis=-1), np.split(tap, groups, axis=-1), strict=True)
+    return np.concatenate([maps @ filters for maps, filters in parts], axis=-1)
 
 
 def _windows(layer: Layer, x: Tensor) -> Any:
     """The input pixel of every output pixel, for each position in the window, row by row."""
     (pad_y, pad_x), (step_y, step_x) = layer.padding, layer.stride
     height, width = layer.output_shape.height, layer.output_shape.width
-    padded = np.pad(x, ((0, 0), (pad_y, pad_y), (pad_x, pad_x), (0, 0)))
+    lowest = -128 if layer.op == "max_pool" else 0
+    padded = np.pad(x, ((0, 0), (pad_y, pad_y), (pad_x, pad_x), (0, 0)), constant_values=lowest)
     for ky, kx in itertools.product(range(layer.kernel[0]), range(layer.kernel[1])):
         yield padded[:, ky : ky + height * step_y : step_y, kx : kx + width * step_x : step_x][
             :, :height, :width

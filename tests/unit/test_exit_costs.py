@@ -20,7 +20,7 @@ from archsim.exits.tables import table_of_trace
 from archsim.functional.decide import Decisions, Policy, decide
 from archsim.functional.executor import run
 from archsim.functional.statistics import statistics
-from archsim.functional.trace import FunctionalTrace, trunk_maps
+from archsim.functional.trace import FunctionalTrace
 from archsim.network.graph import Network
 from archsim.network.weights import Weights
 from archsim.sim.engine import Simulator
@@ -144,7 +144,9 @@ def test_costs_of_branches_on_the_array(arch: str) -> None:
     leaving = record_costs(plain.records(trace, everyone), target, "cycles").mean()
     assert costs.trunk[0] + costs.branch[0] == pytest.approx(leaving, rel=1e-12)
     assert costs.branch[0] > 0 and 0 <= costs.tap[0] < costs.branch[0]
-    lacking = replace(trace, zero_maps={k: v for k, v in trace.zero_maps.items() if k in trunk_maps(network)})
+    lacking = replace(
+        trace, zero_maps={k: v for k, v in trace.zero_maps.items() if k in network.zero_map_tensors}
+    )
     if arch == "conventional-ee":  # the classifier reads a tensor of its own
         with pytest.raises(InvalidInput, match="no zero map of this tensor"):
             simulated_costs(network, target, lacking, "cycles")

@@ -135,7 +135,7 @@ def test_statistics_by_hand():
     until_early = 3 * 3 * 2 * 5 + 3 * 1 * 5
     until_late = until_early + 5 * 6
     full = until_late + 6 * 7 + 7 * 3
-    assert (NETWORK.weights, early.weights, late.weights) == (full, 5 * 3, 2 * 2 * 6 * 4 + 1 * 2 * 4 * 3)
+    assert (NETWORK.weights, early.weights, late.weights) == (full, 5 * 3, 2 * 2 * 3 * 4 + 1 * 2 * 4 * 3)
     spent = 2 * until_early + until_late + full + 4 * early.weights + late.weights
     assert found.params_used_fraction == spent / (4 * full)
 

@@ -77,9 +77,9 @@ def test_traces_and_decisions_equal_the_oracle(seed, policy):
             assert decisions.skipped[n, b] == (branch.name in walked.skipped)
 
 
-def test_zero_maps_are_kept_for_the_inputs_of_compute_layers_and_branches():
+def test_zero_maps_are_kept_for_the_inputs_of_compute_layers_adds_and_branches():
     of_branches = {"sum", "early.gap", "high", "late.conv"}
-    assert set(TRACE.zero_maps) == {IMAGE, "stem", "low", "mean", "hidden", *of_branches}
+    assert set(TRACE.zero_maps) == {IMAGE, "stem", "low", "mean", "hidden", "deep", *of_branches}
     without = run(NETWORK, WEIGHTS, [image_batch(2)], policy=Policy.of(NETWORK), lazy=False, zero_maps=False)
     assert without.zero_maps == {}
 

@@ -13,7 +13,7 @@ import pytest
 from archsim.errors import InvalidInput
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
-from archsim.functional.trace import NOT_COMPUTED, branch_maps, trunk_maps
+from archsim.functional.trace import NOT_COMPUTED
 from archsim.functional.trace_io import load_trace, save_trace
 from tests.unit.functional_cases import every_operator, image_batch
 
@@ -58,8 +58,8 @@ def test_round_trip(tmp_path, lazy):
 
 
 def test_a_trace_without_maps_of_branches_is_read(tmp_path):
-    trunk = {name: bits for name, bits in TRACE.zero_maps.items() if name in trunk_maps(NETWORK)}
-    assert set(branch_maps(NETWORK)) == set(TRACE.zero_maps) - set(trunk)
+    trunk = {name: bits for name, bits in TRACE.zero_maps.items() if name in NETWORK.zero_map_tensors}
+    assert set(NETWORK.branch_map_tensors) == set(TRACE.zero_maps) - set(trunk)
     save_trace(tmp_path / "old.npz", dataclasses.replace(TRACE, zero_maps=trunk))
     assert set(load_trace(tmp_path / "old.npz", NETWORK, HASH).zero_maps) == set(trunk)
 

@@ -63,6 +63,16 @@ def test_conv2d_equals_the_oracle(case):
     np.testing.assert_array_equal(result, oracle.conv2d(x, weight, stride, padding))
 
 
+@given(convolutions(), st.integers(2, 3))
+def test_grouped_conv2d_equals_the_oracle(case, groups):
+    x, window, stride, padding, filters, seed = case
+    x = np.repeat(x, groups, axis=3)
+    x[..., ::2] //= 2
+    weight = int8_weights(seed, (*window, x.shape[3] // groups, groups * filters))
+    result = conv2d(x, weight, stride, padding, groups)
+    np.testing.assert_array_equal(result, oracle.conv2d(x, weight, stride, padding, groups))
+
+
 @given(convolutions())
 def test_depthwise_conv2d_equals_the_oracle(case):
     x, window, stride, padding, _, seed = case
@@ -82,11 +92,12 @@ def test_linear_flattens_height_width_channels(case):
 
 @given(convolutions())
 def test_pools_equal_the_oracle(case):
-    x, window, stride, _, _, _ = case
+    x, window, stride, padding, _, _ = case
     window = (min(window[0], x.shape[1]), min(window[1], x.shape[2]))
-    largest = max_pool(x, window, stride)
+    padding = (min(padding[0], window[0] // 2), min(padding[1], window[1] // 2))
+    largest = max_pool(x, window, stride, padding)
     assert largest.dtype == x.dtype
-    np.testing.assert_array_equal(largest, oracle.max_pool(x, window, stride))
+    np.testing.assert_array_equal(largest, oracle.max_pool(x, window, stride, padding))
     np.testing.assert_array_equal(sum_pool(x, window, stride), oracle.sum_pool(x, window, stride))
 
 

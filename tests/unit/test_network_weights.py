@@ -45,7 +45,7 @@ def test_expected_arrays_by_hand():
     assert found["sum/multiplier"] == ("int32", (2,)) and found["sum/shift"] == ("int32", ())
     assert found["mean/multiplier"] == ("int32", ())
     assert found["fc/weight"] == ("int8", (7, 3)) and "fc/shift" not in found
-    assert found["late.conv/weight"] == ("int8", (2, 2, 6, 4))
+    assert found["late.conv/weight"] == ("int8", (2, 2, 3, 4))
     assert not any(key.startswith(("low/", "high/")) for key in found)
 
 
