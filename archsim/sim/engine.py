@@ -84,8 +84,7 @@ def image_work(program: Program, trace: FunctionalTrace, image: int) -> WorkOf:
 
     def maps_of(step: Step) -> MapTransfers:
         summand = coded(step.fused.summand[0]) if step.fused.summand else None
-        stores = step.plan.store_bytes.any() and not step.layer.is_classifier
-        stored = coded(step.fused.output_tensor) if stores else None
+        stored = coded(step.fused.output_tensor) if _codes_outputs(step) else None
         return map_transfers(step.plan, coded(step.layer.inputs[0]), summand, stored)
 
     @cache
@@ -100,14 +99,20 @@ def image_work(program: Program, trace: FunctionalTrace, image: int) -> WorkOf:
     return work_of
 
 
+def _codes_outputs(step: Step) -> bool:
+    return bool(step.plan.store_bytes.any()) and not step.layer.is_classifier
+
+
 def check_maps(program: Program, trace: FunctionalTrace) -> None:
-    """Raises InvalidInput naming every tensor that the array reads and the trace has no zero map of."""
-    read = dict.fromkeys(step.layer.inputs[0] for step in program.steps)
+    """Raises InvalidInput naming every tensor whose zeros timing depends on and the trace has no zero map of."""
+    needed = {step.layer.inputs[0] for step in program.steps}
+    if program.arch.dma.compression == "rlc":
+        needed |= {step.fused.summand[0] for step in program.steps if step.fused.summand} - {IMAGE}
+        needed |= {step.fused.output_tensor for step in program.steps if _codes_outputs(step)}
     problems = [
-        Problem(trace.workload, tensor, "the trace has no zero map of this tensor, which the PE array reads",
+        Problem(trace.workload, tensor, "the trace has no zero map of this tensor, which timing depends on",
                 "write the trace again with evaluate --save-trace")
-        for tensor in read
-        if tensor not in trace.zero_maps
+        for tensor in sorted(needed - set(trace.zero_maps))
     ]  # fmt: skip
     if problems:
         raise InvalidInput(problems)
