@@ -39,7 +39,7 @@ from archsim.exits.table_io import save_table
 from archsim.exits.tables import CandidateTable, table_of_trace
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
-from archsim.functional.trace import FunctionalTrace
+from archsim.functional.trace import FunctionalTrace, branch_maps, trunk_maps
 from archsim.functional.trace_io import load_trace, save_trace
 from archsim.network.build import build_network
 from archsim.network.graph import Network
@@ -288,6 +288,7 @@ def _write(
 def of_branches(trace: FunctionalTrace, network: Network, hash_of_network: str) -> FunctionalTrace:
     """The trace of a network that lacks some of the branches."""
     columns = [trace.exit_names.index(name) for name in network.exit_names]
+    mapped = {*trunk_maps(network), *branch_maps(network)}
     return dataclasses.replace(
         trace,
         workload=network.name,
@@ -296,4 +297,5 @@ def of_branches(trace: FunctionalTrace, network: Network, hash_of_network: str) 
         margins=trace.margins[:, columns],
         predictions=trace.predictions[:, columns],
         magnitude_sums=trace.magnitude_sums[:, columns[:-1]],
+        zero_maps={name: bits for name, bits in trace.zero_maps.items() if name in mapped},
     )
