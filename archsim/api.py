@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -38,7 +39,7 @@ from archsim.results.queueing import BACK_TO_BACK, Queue, parse_arrivals, poisso
 from archsim.results.run_result import Discordant, EvaluateResult, ImageResult, RunResult
 from archsim.results.source import Progress, Source, Workload
 from archsim.results.store import check_out_dir, write_run
-from archsim.sim.engine import Simulator
+from archsim.sim.engine import Engine, Simulator
 from archsim.sim.records import ImageRecord
 from archsim.units import pj_to_uj
 
@@ -106,9 +107,9 @@ def simulate(
 
     workload, images, data: as in :func:`evaluate`; a workload's functional trace is used where it ships one. arch,
     energy_table: path or built-in name; the table that the accelerator names by default. overrides: ``KEY=VALUE``
-    for the accelerator. engine: one of :data:`archsim.results.defaults.ENGINES`. arrivals: ``back-to-back``, a rate
-    in Hz, or None (each image alone); seed: of Poisson arrivals. out_dir: where to write ``result.json``,
-    ``images.csv`` and ``layers.csv``.
+    for the accelerator. engine: one of :data:`archsim.results.defaults.ENGINES`; the result names the one that ran.
+    arrivals: ``back-to-back``, a rate in Hz, or None (each image alone); seed: of Poisson arrivals. out_dir: where to
+    write ``result.json``, ``images.csv`` and ``layers.csv``.
     Raises InvalidInput for anything that cannot be used, SimulationFailed when the hardware breaks an invariant.
 
     >>> result = simulate("digits", images=2)
@@ -119,10 +120,11 @@ def simulate(
     problems = _option_problems(engine, arrivals, out_dir)
     setup = _Setup.of(workload, arch, energy_table, overrides, problems)
     source = Source.of(setup.workload, data, images)
-    run_sums, per_image, quality = _replay(setup, source, progress)
+    simulator = Simulator(setup.workload.network, setup.arch, setup.dram, cast(Engine, engine))
+    run_sums, per_image, quality = _replay(setup, simulator, source, progress)
     queue = _queue(per_image, arrivals, setup.arch.clock.core_mhz, seed)
     measured = measure(run_sums, per_image, queue, setup.resolved, setup.arch.clock.core_mhz)
-    asked = _Asked(engine, seed, tuple(overrides), arrivals or ALONE)
+    asked = _Asked(simulator.engine, seed, tuple(overrides), arrivals or ALONE)
     result = _run_result(setup, asked, quality, run_sums, measured, watch)
     return write_run(result, out_dir) if out_dir is not None else result
 
@@ -197,7 +199,7 @@ class _Setup:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Options of a run that its result repeats."""
+    """Options of a run that its result repeats; of engines the one that ran."""
 
     engine: str
     seed: int
@@ -206,11 +208,10 @@ class _Asked:
 
 
 def _replay(
-    setup: _Setup, source: Source, progress: Progress | None
+    setup: _Setup, simulator: Simulator, source: Source, progress: Progress | None
 ) -> tuple[RunSums, list[ImageResult], ExitStatistics]:
     """Compute, decide and simulate part by part, so that memory does not grow with the zero maps of all images."""
     network = setup.workload.network
-    simulator = Simulator(network, setup.arch, setup.dram)
     sums = RunSums(network, setup.dram.burst_bytes)
     per_image: list[ImageResult] = []
     traces: list[FunctionalTrace] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from typing import Literal
 
 import numpy as np
 
@@ -20,8 +21,11 @@ from archsim.schedule.program import Program, Step, compile_program
 from archsim.sim.decisions import ImagePath
 from archsim.sim.observe import Observer
 from archsim.sim.records import ImageRecord
+from archsim.sim.segment import SegmentEngine
 from archsim.sim.system import Outcome, System
 from archsim.sim.tally import WorkOf, tally
+
+Engine = Literal["tile", "segment"]
 
 
 class Simulator:
@@ -29,10 +33,18 @@ class Simulator:
 
     Timing depends on an image's zeros only where they are skipped or coded; elsewhere each path (exit and pruned
     branches) is simulated once. Raises InvalidInput when the network does not map.
+
+    engine: ``tile`` (SimPy) or ``segment`` (compiled); they give the same records. The attribute says which of them
+    runs: ``tile`` also where the segment engine lacks the hardware (``dma.overlap: weights``).
     """
 
-    def __init__(self, network: Network, arch: ArchSpec, dram: DramPresetSpec) -> None:
+    def __init__(
+        self, network: Network, arch: ArchSpec, dram: DramPresetSpec, engine: Engine = "tile"
+    ) -> None:
         self.program = compile_program(network, arch, dram)
+        runs_segments = engine == "segment" and SegmentEngine.runs(self.program)
+        self._segments = SegmentEngine(self.program) if runs_segments else None
+        self.engine: Engine = "segment" if runs_segments else "tile"
         self._paths: dict[ImagePath, Outcome] = {}
 
     def records(self, trace: FunctionalTrace, decisions: Decisions) -> Iterator[ImageRecord]:
@@ -48,16 +60,21 @@ class Simulator:
 
     def _outcome(self, path: ImagePath, work_of: WorkOf) -> Outcome:
         if self.program.arch.pe_array.zero == "skip" or self.program.arch.dma.compression == "rlc":
-            return run_image(self.program, path, work_of)
+            return self._run(path, work_of)
         if path not in self._paths:
-            self._paths[path] = run_image(self.program, path, work_of)
+            self._paths[path] = self._run(path, work_of)
         return self._paths[path]
+
+    def _run(self, path: ImagePath, work_of: WorkOf) -> Outcome:
+        if self._segments is not None:
+            return self._segments.run(path, work_of)
+        return run_image(self.program, path, work_of)
 
 
 def run_image(
     program: Program, path: ImagePath, work_of: WorkOf, observer: Observer | None = None
 ) -> Outcome:
-    """Simulate one image along a path."""
+    """Simulate one image along a path with the tile engine."""
 
     def maps_of(step: int) -> MapTransfers | None:
         return work_of(step).maps if program.arch.dma.compression == "rlc" else None
