@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -38,7 +39,7 @@ from archsim.results.queueing import BACK_TO_BACK, Queue, parse_arrivals, poisso
 from archsim.results.run_result import Discordant, EvaluateResult, ImageResult, RunResult
 from archsim.results.source import Progress, Source, Workload
 from archsim.results.store import check_out_dir, write_run
-from archsim.sim.engine import Simulator
+from archsim.sim.engine import Engine, Simulator
 from archsim.sim.records import ImageRecord
 from archsim.units import pj_to_uj
 
@@ -83,7 +84,7 @@ def evaluate(
     quality = statistics(setup.workload.network, trace, decide(trace, setup.policy))
     if save_trace is not None:
         save_trace.parent.mkdir(parents=True, exist_ok=True)
-        write_trace(save_trace, trace)
+        write_trace(save_trace, trace, setup.workload.network, setup.workload.tensor_hashes)
     files = (str(save_trace),) if save_trace is not None else ()
     return _evaluate_result(setup, quality, tuple(overrides), watch.stop(), files)
 
@@ -107,9 +108,9 @@ def simulate(
     workload, images, data: as in :func:`evaluate`; a workload's functional trace is used where it ships one, and one
     without weights (shape-only) runs one image unless ``images`` says more. arch,
     energy_table: path or built-in name; the table that the accelerator names by default. overrides: ``KEY=VALUE``
-    for the accelerator. engine: one of :data:`archsim.results.defaults.ENGINES`. arrivals: ``back-to-back``, a rate
-    in Hz, or None (each image alone); seed: of Poisson arrivals and of the zeros of a shape-only workload. out_dir:
-    where to write ``result.json``, ``images.csv`` and ``layers.csv``.
+    for the accelerator. engine: one of :data:`archsim.results.defaults.ENGINES`; the result names the one that ran.
+    arrivals: ``back-to-back``, a rate in Hz, or None (each image alone); seed: of Poisson arrivals and of the zeros of
+    a shape-only workload. out_dir: where to write ``result.json``, ``images.csv`` and ``layers.csv``.
     Raises InvalidInput for anything that cannot be used, SimulationFailed when the hardware breaks an invariant.
 
     >>> result = simulate("digits", images=2)
@@ -120,10 +121,11 @@ def simulate(
     problems = _option_problems(engine, arrivals, out_dir)
     setup = _Setup.of(workload, arch, energy_table, overrides, problems, needs_weights=False)
     source = Source.of(setup.workload, data, images, seed)
-    run_sums, per_image, quality = _replay(setup, source, progress)
+    simulator = Simulator(setup.workload.network, setup.arch, setup.dram, cast(Engine, engine))
+    run_sums, per_image, quality = _replay(setup, simulator, source, progress)
     queue = _queue(per_image, arrivals, setup.arch.clock.core_mhz, seed)
     measured = measure(run_sums, per_image, queue, setup.resolved, setup.arch.clock.core_mhz)
-    asked = _Asked(engine, seed, tuple(overrides), arrivals or ALONE)
+    asked = _Asked(simulator.engine, seed, tuple(overrides), arrivals or ALONE)
     result = _run_result(setup, asked, quality, run_sums, measured, watch)
     return write_run(result, out_dir) if out_dir is not None else result
 
@@ -201,7 +203,7 @@ class _Setup:
 
 @dataclass(frozen=True)
 class _Asked:
-    """Options of a run that its result repeats."""
+    """Options of a run that its result repeats; of engines the one that ran."""
 
     engine: str
     seed: int
@@ -210,11 +212,10 @@ class _Asked:
 
 
 def _replay(
-    setup: _Setup, source: Source, progress: Progress | None
+    setup: _Setup, simulator: Simulator, source: Source, progress: Progress | None
 ) -> tuple[RunSums, list[ImageResult], ExitStatistics]:
     """Compute, decide and simulate part by part, so that memory does not grow with the zero maps of all images."""
     network = setup.workload.network
-    simulator = Simulator(network, setup.arch, setup.dram)
     sums = RunSums(network, setup.dram.burst_bytes)
     per_image: list[ImageResult] = []
     traces: list[FunctionalTrace] = []

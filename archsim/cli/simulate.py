@@ -9,6 +9,7 @@ import click
 
 from archsim.cli.options import data_option, images_option, json_option, set_option
 from archsim.cli.output import (
+    note,
     note_files,
     note_shortfall,
     percent,
@@ -97,6 +98,8 @@ def simulate(
             progress=progress.advance,
         )
     note_shortfall(images, result.images)
+    if result.engine != engine:
+        note(f"the {engine} engine does not have this hardware, the {result.engine} engine ran instead")
     note_files(result.files)
     if as_json:
         print_json(result.to_json())

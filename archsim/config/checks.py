@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from archsim.config.arch import ArchSpec
 from archsim.config.document import Document
@@ -11,7 +12,7 @@ from archsim.config.workload import WorkloadSpec
 from archsim.errors import InvalidInput, Problem, did_you_mean
 from archsim.network.graph import Network
 
-WORKLOAD_FILES = ("weights", "images", "trace")
+WORKLOAD_FILES: tuple[Literal["weights", "images", "trace"], ...] = ("weights", "images", "trace")
 """Keys of a workload that name files."""
 
 
@@ -83,10 +84,7 @@ def workload_problems(workload: WorkloadSpec, document: Document) -> list[Proble
         if workload.is_shape_only and getattr(workload, key):
             message = "found without weights, expected weights: a shape-only workload computes nothing"
             problems.append(document.problem(key, message, f"give weights, or remove {key}"))
-    for key in WORKLOAD_FILES:
-        name = getattr(workload, key)
-        if name is None:
-            continue
+    for key, name in (item for kind in WORKLOAD_FILES for item in workload.files(kind).items()):
         folder, path = document.folder(key), workload_file(document, key, name)
         outside = Path(name).is_absolute() or ".." in Path(name).parts
         if outside or not path.resolve().is_relative_to(folder.resolve()):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel
 
@@ -68,22 +68,24 @@ class LoadedWorkload:
     document: Document
 
     @property
-    def weights_path(self) -> Path | None:
-        """The weights, which exist; None for a shape-only workload."""
-        name = self.spec.weights
-        return None if name is None else workload_file(self.document, "weights", name)
+    def weights_paths(self) -> tuple[Path, ...]:
+        """The files of the weights, which exist; none for a shape-only workload."""
+        return self._paths("weights")
 
     @property
     def images_path(self) -> Path | None:
         """The sample images that ship with the workload, which exist; None without."""
-        name = self.spec.images
-        return None if name is None else workload_file(self.document, "images", name)
+        return next(iter(self._paths("images")), None)
 
     @property
-    def trace_path(self) -> Path | None:
-        """The functional trace that ships with the workload, which exists; None without."""
-        name = self.spec.trace
-        return None if name is None else workload_file(self.document, "trace", name)
+    def trace_paths(self) -> tuple[Path, ...]:
+        """The files of the functional trace that ships with the workload, which exist; none without."""
+        return self._paths("trace")
+
+    def _paths(self, key: Literal["weights", "images", "trace"]) -> tuple[Path, ...]:
+        return tuple(
+            workload_file(self.document, place, name) for place, name in self.spec.files(key).items()
+        )
 
 
 def load_document(

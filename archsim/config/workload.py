@@ -142,6 +142,9 @@ class DatasetSpec(ConfigModel):
     """Their terms."""
 
 
+FileList = Annotated[list[str], Field(min_length=1, max_length=100)]
+
+
 class WorkloadSpec(ConfigModel):
     """One network on one data set. File paths are relative to the workload file and stay inside its folder."""
 
@@ -150,14 +153,22 @@ class WorkloadSpec(ConfigModel):
     description: str = ""
     dataset: DatasetSpec
     input: InputSpec
-    weights: str | None = None
-    """``.npz`` with the integers of the network; without it the workload is *shape-only*: timed, not computed."""
+    weights: str | FileList | None = None
+    """``.npz`` with the integers of the network, or several that hold them together and may serve other workloads too;
+    without any the workload is *shape-only*: timed, not computed."""
     images: str | None = None
     """``.npz`` with the sample images that ship with the workload."""
-    trace: str | None = None
-    """Functional trace that stands in for images which may not ship."""
+    trace: str | FileList | None = None
+    """Functional trace that stands in for images which may not ship, in one file or several of the same images."""
     layers: Annotated[list[LayerSpec], Field(min_length=1, max_length=10_000)]
     branches: Annotated[list[BranchSpec], Field(default_factory=list, max_length=1000)]
+
+    def files(self, key: Literal["weights", "images", "trace"]) -> dict[str, str]:
+        """File names under a key, by the key of each (``weights``, or ``weights.0`` and so on)."""
+        names = getattr(self, key)
+        if isinstance(names, list):
+            return {f"{key}.{index}": name for index, name in enumerate(names)}
+        return {} if names is None else {key: names}
 
     @property
     def is_shape_only(self) -> bool:

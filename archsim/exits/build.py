@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -15,8 +13,6 @@ import numpy as np
 from archsim.api import load
 from archsim.config.extends import find_file
 from archsim.config.load import load_dram_preset, load_energy_table, read_arch
-from archsim.config.workload import WorkloadSpec
-from archsim.config.workload_file import write_workload
 from archsim.datasets import ImageBatch, available_splits, load_images
 from archsim.datasets.sources import find_source, held_out_rows
 from archsim.energy.table import resolve
@@ -30,7 +26,8 @@ from archsim.exits.costs import (
     counted_costs,
     simulated_costs,
 )
-from archsim.exits.export import kept_branches, without_branches
+from archsim.exits.export import without_branches
+from archsim.exits.package import kept_workload, network_of, write_package
 from archsim.exits.report import ExitsReport, measured, report_of
 from archsim.exits.safeguards import LEVEL, Chosen, choose_safely, least_images, split_rows
 from archsim.exits.spec import LoadedExitsSpec
@@ -40,10 +37,9 @@ from archsim.exits.tables import CandidateTable, table_of_trace
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace import FunctionalTrace
-from archsim.functional.trace_io import load_trace, save_trace
-from archsim.network.build import build_network
+from archsim.functional.trace_io import load_trace
 from archsim.network.graph import Network
-from archsim.network.weights import Weights, network_hash, save_weights
+from archsim.network.weights import Weights, tensor_hashes
 from archsim.resources import Kind
 from archsim.results.source import Workload
 from archsim.results.store import check_out_dir, to_json_text, write_atomic
@@ -67,6 +63,7 @@ def build(
     workload, machine = _inputs(loaded)
     ending = _ending(loaded, workload)
     network = _candidates(loaded, ending)
+    shared = _shared(loaded, out_dir)
     batch = _images(loaded, workload, folders)
     test = _test_images(loaded, folders)
     if spec.accuracy.certify and network.branches:
@@ -83,15 +80,21 @@ def build(
     table = table_of_trace(network, trace, costs)
     note("searching")
     chosen = _choose(loaded, table)
-    kept = _kept(loaded, ending, table, chosen)
+    kept = kept_workload(spec, ending, table, chosen.choice.policy)
     report = report_of(spec, network, table, chosen, trace, sample, machine)
     if test is not None:
         note(f"running {len(test)} test images")
         report = dataclasses.replace(report, test=measured(kept.network, kept.weights, test))
-    files = _write(loaded, workload, kept, table, out_dir)
+    shown = None
     if test is not None and spec.data.trace_images:
         shown = _trace(kept.network, kept.weights, _first(test, spec.data.trace_images), zero_maps=True)
-        save_trace(out_dir / f"{spec.name}.trace.npz", shown)
+    elif workload.loaded.trace_paths and spec.classifier is None:
+        hashes = tensor_hashes(kept.network, kept.weights)
+        shown = load_trace(workload.loaded.trace_paths, kept.network, hashes)
+    files = [*write_package(kept, shown, workload.loaded.images_path, shared, out_dir)]
+    files.append(out_dir / f"{spec.name}.table.npz")
+    save_table(files[-1], table)
+    files.append(out_dir / f"{spec.name}.exits.json")
     report = dataclasses.replace(report, files=tuple(str(path) for path in files))
     write_atomic(files[-1], (to_json_text(report.to_json()) + "\n").encode())
     return report
@@ -136,9 +139,23 @@ def _ending(loaded: LoadedExitsSpec, workload: Workload) -> Ending:
     return ended_by(ending, wanted)
 
 
+def _shared(loaded: LoadedExitsSpec, out_dir: Path) -> list[Workload]:
+    """The workloads in the output folder whose files are to be used again."""
+    problems = [
+        loaded.document.problem(
+            f"shared.{index}", f"found no {name}.yaml in {out_dir}", "build it there first"
+        )
+        for index, name in enumerate(loaded.spec.shared)
+        if not (out_dir / f"{name}.yaml").is_file()
+    ]
+    if problems:
+        raise InvalidInput(problems)
+    return [load(out_dir / f"{name}.yaml") for name in loaded.spec.shared]
+
+
 def _candidates(loaded: LoadedExitsSpec, ending: Ending) -> Network:
     """The network with the candidates alone, thresholds and DBP bounds that they may have forgotten."""
-    network = _network(ending.spec)
+    network = network_of(ending.spec)
     names = [branch.name for branch in network.branches]
     wanted = loaded.spec.search.candidates
     problems = [
@@ -160,12 +177,6 @@ def _candidates(loaded: LoadedExitsSpec, ending: Ending) -> Network:
         if wanted is None or any(fnmatch.fnmatchcase(branch.name, pattern) for pattern in wanted)
     )
     return dataclasses.replace(network, branches=kept)
-
-
-def _network(spec: WorkloadSpec) -> Network:
-    network, problems = build_network(spec.name, spec.input, spec.dataset.classes, spec.layers, spec.branches)
-    assert network is not None, problems
-    return network
 
 
 def _images(loaded: LoadedExitsSpec, workload: Workload, folders: Sequence[Path]) -> ImageBatch:
@@ -235,65 +246,3 @@ def _choose(loaded: LoadedExitsSpec, table: CandidateTable) -> Chosen:
         return choose_safely(table, goal, search, spec.seed)
     choice = choose(table, goal, search)
     return Chosen(choice, choice.policy, np.arange(table.images), None, None)
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """What is written: the workload file with the branches that are kept, as a network, with its weights."""
-
-    spec: WorkloadSpec
-    network: Network
-    weights: Weights
-
-
-def _kept(loaded: LoadedExitsSpec, ending: Ending, table: CandidateTable, chosen: Chosen) -> _Kept:
-    spec, old = loaded.spec, ending.spec
-    ships_trace = bool(spec.data.trace_images) or (old.trace is not None and spec.classifier is None)
-    new = old.model_copy(
-        update={
-            "name": spec.name,
-            "description": spec.description or old.description,
-            "weights": f"{spec.name}.npz",
-            "images": f"{spec.name}-images.npz" if old.images else None,
-            "trace": f"{spec.name}.trace.npz" if ships_trace else None,
-            "branches": kept_branches(old.branches, table.names, chosen.choice.policy),
-        }
-    )
-    network = _network(new)
-    return _Kept(new, network, Weights.of(without_branches(ending.arrays, network)))
-
-
-def _write(
-    loaded: LoadedExitsSpec, workload: Workload, kept: _Kept, table: CandidateTable, out_dir: Path
-) -> list[Path]:
-    """The files of the workload; a trace of test images is written by the caller. The last path is the report's."""
-    name, new = loaded.spec.name, kept.spec
-    images, trace = workload.loaded.images_path, workload.loaded.trace_path
-    out_dir.mkdir(parents=True, exist_ok=True)
-    files = [out_dir / f"{name}.yaml", out_dir / f"{name}.npz", out_dir / f"{name}.table.npz"]
-    write_workload(files[0], new)
-    save_weights(files[1], kept.weights)
-    save_table(files[2], table)
-    if images is not None and new.images:
-        files.append(out_dir / new.images)
-        shutil.copyfile(images, files[-1])
-    if new.trace:
-        files.append(out_dir / new.trace)
-        if trace is not None and not loaded.spec.data.trace_images:
-            stored = load_trace(trace, workload.network, workload.network_hash)
-            save_trace(files[-1], of_branches(stored, kept.network, network_hash(kept.network, kept.weights)))
-    return [*files, out_dir / f"{name}.exits.json"]
-
-
-def of_branches(trace: FunctionalTrace, network: Network, hash_of_network: str) -> FunctionalTrace:
-    """The trace of a network that lacks some of the branches."""
-    columns = [trace.exit_names.index(name) for name in network.exit_names]
-    return dataclasses.replace(
-        trace,
-        workload=network.name,
-        network_hash=hash_of_network,
-        exit_names=network.exit_names,
-        margins=trace.margins[:, columns],
-        predictions=trace.predictions[:, columns],
-        magnitude_sums=trace.magnitude_sums[:, columns[:-1]],
-    )

@@ -109,7 +109,7 @@ def _mean_cost(
     skipped = np.full((trace.images, branches), skips)
     exit_index = np.full(trace.images, 0 if leaves else branches, np.int64)
     decisions = Decisions(exit_index, ~skipped, skipped)
-    simulator = Simulator(network, machine.arch, machine.dram)
+    simulator = Simulator(network, machine.arch, machine.dram, "segment")
     return float(record_costs(simulator.records(trace, decisions), machine, objective).mean())
 
 

@@ -247,7 +247,7 @@ def _simulated(
     objective: SimulatedObjective = "energy" if table.costs.objective == "energy" else "cycles"
     kept = _with_policy(network, table, policy)
     part = _part(sample, policy, slice(None))
-    simulator = Simulator(kept, machine.arch, machine.dram)
+    simulator = Simulator(kept, machine.arch, machine.dram, "segment")
     costs = record_costs(simulator.records(part, decide(part, Policy.of(kept))), machine, objective)
     predicted = mean_cost_fraction(table.rows(np.arange(sample.images)), policy)
     return predicted, float(costs.mean()) / table.costs.full

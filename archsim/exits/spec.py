@@ -74,6 +74,8 @@ class ExitsBuildSpec(ConfigModel):
     classifier: Name | None = None
     """Branch that becomes the end of the trunk: another classifier, or a shorter network; its own when left out."""
     data: ExitDataSpec = ExitDataSpec()
+    shared: list[Name] = []
+    """Workloads in the output folder: weights and zero maps that they hold already are not written again."""
     objective: Literal["energy", "cycles", "macs", "parameters"] = "energy"
     """What an image is to cost least of."""
     arch: str = "locoexnet-65nm"

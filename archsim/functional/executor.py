@@ -25,7 +25,7 @@ from archsim.kernels.compiler import thread_count
 from archsim.kernels.margin import top_two
 from archsim.kernels.sparsity import magnitude_sum, zero_map
 from archsim.network.graph import IMAGE, Branch, Layer, Network
-from archsim.network.weights import Weights, network_hash
+from archsim.network.weights import Weights
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all; 0 when that is not known)."""
@@ -105,15 +105,12 @@ class _Plan:
     lazy: bool
     recorded: frozenset[str]
     last_reader: dict[str, int]
-    network_hash: str
 
     @classmethod
     def of(cls, network: Network, weights: Weights, policy: Policy, lazy: bool, zero_maps: bool) -> _Plan:
         recorded = {*network.zero_map_tensors, *network.branch_map_tensors} if zero_maps else ()
         last_reader = {name: index for index, layer in enumerate(network.layers) for name in layer.inputs}
-        return cls(
-            network, weights, policy, lazy, frozenset(recorded), last_reader, network_hash(network, weights)
-        )
+        return cls(network, weights, policy, lazy, frozenset(recorded), last_reader)
 
     def reads(self, tensor: str, index: int) -> bool:
         """True while a trunk layer behind position ``index`` still reads the tensor."""
@@ -171,7 +168,6 @@ class _Part:
             self._classify(-1, network.layers[-1], self.tensors, self.alive)
         return FunctionalTrace(
             network.name,
-            self.plan.network_hash,
             network.exit_names,
             self.labels,
             self.margins,
@@ -225,7 +221,6 @@ def concatenate(traces: list[FunctionalTrace]) -> FunctionalTrace:
     first = traces[0]
     return FunctionalTrace(
         first.workload,
-        first.network_hash,
         first.exit_names,
         np.concatenate([trace.labels for trace in traces]),
         np.concatenate([trace.margins for trace in traces]),

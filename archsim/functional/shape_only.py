@@ -13,7 +13,7 @@ from archsim.network.graph import Network
 
 
 def shape_only_traces(
-    network: Network, network_hash: str, fractions: Mapping[str, float], images: int, seed: int
+    network: Network, fractions: Mapping[str, float], images: int, seed: int
 ) -> Iterator[FunctionalTrace]:
     """One trace an image: labels and predictions unknown, zero maps of the given fractions by tensor.
 
@@ -23,7 +23,6 @@ def shape_only_traces(
     for image in range(images):
         yield FunctionalTrace(
             network.name,
-            network_hash,
             network.exit_names,
             np.full(1, UNKNOWN, np.int64),
             np.full((1, 1), NOT_COMPUTED, np.int64),

@@ -22,8 +22,7 @@ UNKNOWN = -1
 class FunctionalTrace:
     """Per image results of one network; N images, B branches, E = B + 1 exits (the last is the end of the trunk).
 
-    workload: name. network_hash: SHA-256 (hex) over graph and weights.
-    exit_names: length E. labels: int64 (N,).
+    workload: name. exit_names: length E. labels: int64 (N,).
     margins: int64 (N, E), top-1 minus top-2 logit; NOT_COMPUTED where not reached.
     predictions: int64 (N, E), -1 where not reached.
     magnitude_sums: int64 (N, B), sum of |a| over the tensor that branch b reads; NOT_COMPUTED where not reached.
@@ -33,7 +32,6 @@ class FunctionalTrace:
     """
 
     workload: str
-    network_hash: str
     exit_names: tuple[str, ...]
     labels: npt.NDArray[np.int64]
     margins: npt.NDArray[np.int64]

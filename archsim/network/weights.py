@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsim.errors import InvalidInput
-from archsim.network.graph import Layer, Network
+from archsim.network.graph import IMAGE, Layer, Network
 from archsim.network.npz import NpzReader, write_npz
 from archsim.network.zeros import zero_fractions
 
@@ -102,20 +103,28 @@ def expected_arrays(network: Network) -> dict[str, tuple[str, tuple[int, ...]]]:
     return expected
 
 
-def load_weights(path: Path, network: Network) -> Weights:
+def load_weights(paths: Sequence[Path], network: Network) -> Weights:
     """Read and check the weights of a network; arrays are read-only.
 
+    paths: the files that hold them together. One file alone holds nothing else; several may serve other networks too,
+    and an array that lies in more than one of them is taken from the first.
     Raises InvalidInput listing every missing, unexpected or damaged array, wrong dtype, shape or value, and every layer
     in which an int32 accumulator could overflow.
     """
     expected = expected_arrays(network)
-    with NpzReader(path) as reader:
-        arrays = {key: reader.array(key, dtype, shape) for key, (dtype, shape) in expected.items()}
-        reader.refuse_others(expected)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(NpzReader(path)) for path in paths]
+        homes = {
+            key: next((found for found in readers if key in found.keys), readers[-1]) for key in expected
+        }
+        arrays = {key: homes[key].array(key, dtype, shape) for key, (dtype, shape) in expected.items()}
+        if len(readers) == 1:
+            readers[0].refuse_others(expected)
         for layer in network.all_layers():
-            _check_layer(layer, arrays, reader)
-        if reader.problems:
-            raise InvalidInput(reader.problems)
+            _check_layer(layer, arrays, homes.get(f"{layer.name}/weight", readers[0]))
+        problems = [problem for found in readers for problem in found.problems]
+        if problems:
+            raise InvalidInput(problems)
     return Weights.of({key: array for key, array in arrays.items() if array is not None})
 
 
@@ -148,17 +157,34 @@ def network_hash(network: Network, weights: Weights | None) -> str:
     return digest.hexdigest()
 
 
+def tensor_hashes(network: Network, weights: Weights) -> dict[str, str]:
+    """SHA-256 (hex) of all that decides what each tensor holds: its layer, the layer's arrays, the tensors it reads.
+
+    By the name of the tensor, which is that of its layer. Names themselves do not count, so that a trunk is recognised
+    in whatever network it stands.
+    """
+    image = hashlib.sha256(str(network.input_shape).encode())
+    image.update(np.ascontiguousarray(weights.input_table).data)
+    hashes = {IMAGE: image.hexdigest()}
+    for layer in network.all_layers():
+        key = [layer.op, [hashes[name] for name in layer.inputs], *_geometry(layer)]
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True, separators=(",", ":")).encode())
+        parts = weights.layers.get(layer.name)
+        for part, array in vars(parts).items() if parts is not None else ():
+            if array is not None:
+                digest.update(f"\0{part}\0{array.dtype.str}\0{array.shape}\0".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        hashes[layer.name] = digest.hexdigest()
+    return hashes
+
+
 def _layer_key(layer: Layer) -> list[Any]:
+    return [layer.name, layer.op, layer.inputs, *_geometry(layer)]
+
+
+def _geometry(layer: Layer) -> list[Any]:
     window = [layer.kernel, layer.stride, layer.padding]
-    return [
-        layer.name,
-        layer.op,
-        layer.inputs,
-        str(layer.output_shape),
-        *window,
-        layer.relu,
-        layer.is_classifier,
-    ]
+    return [str(layer.output_shape), *window, layer.relu, layer.is_classifier]
 
 
 def _check_layer(layer: Layer, arrays: Mapping[str, npt.NDArray[Any] | None], reader: NpzReader) -> None:

@@ -18,7 +18,7 @@ from archsim.functional.shape_only import shape_only_traces
 from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import load_trace
 from archsim.network.graph import Network
-from archsim.network.weights import Weights, load_weights, network_hash
+from archsim.network.weights import Weights, load_weights, network_hash, tensor_hashes
 from archsim.network.zeros import zero_fractions
 from archsim.results.defaults import DEFAULT_SEED
 
@@ -49,17 +49,21 @@ class Workload:
     @cached_property
     def weights(self) -> Weights:
         """Checked arrays of all layers. Raises InvalidInput for a shape-only workload, which has none."""
-        path = self.loaded.weights_path
-        if path is None:
+        if self.spec.is_shape_only:
             message = "found no weights, expected some: without them nothing can be computed or decided"
             hint = "a shape-only workload can be simulated, described and swept"
             raise InvalidInput([Problem(str(self.path), "weights", message, hint)])
-        return load_weights(path, self.network)
+        return load_weights(self.loaded.weights_paths, self.network)
 
     @cached_property
     def network_hash(self) -> str:
         """SHA-256 (hex) of graph and weights, or of graph and zero fractions."""
         return network_hash(self.network, None if self.spec.is_shape_only else self.weights)
+
+    @cached_property
+    def tensor_hashes(self) -> dict[str, str]:
+        """SHA-256 (hex) of what decides each tensor, by its name."""
+        return tensor_hashes(self.network, self.weights)
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,12 @@ class Source:
             return cls(workload, workload.path, False, limit or 1, seed)
         if data is not None:
             return cls(workload, Path(data), False, limit)
-        trace, images = workload.loaded.trace_path, workload.loaded.images_path
-        path = trace or images
+        traces, images = workload.loaded.trace_paths, workload.loaded.images_path
+        path = traces[0] if traces else images
         if path is None:
             message = "found neither a trace nor sample images in the workload"
             raise InvalidInput([Problem(str(workload.path), "images", message, "give images with --data")])
-        return cls(workload, path, trace is not None, limit)
+        return cls(workload, path, bool(traces), limit)
 
     def whole(self, policy: Policy, *, zero_maps: bool, progress: Progress | None) -> FunctionalTrace:
         """All images in one trace, each run to the end of the trunk."""
@@ -111,7 +115,7 @@ class Source:
         network = self.workload.network
         if self.workload.spec.is_shape_only:
             fractions, images = zero_fractions(network), self.limit or 1
-            yield from shape_only_traces(network, self.workload.network_hash, fractions, images, self.seed)
+            yield from shape_only_traces(network, fractions, images, self.seed)
             return
         for batch in iter_images(self.path, _BATCH_IMAGES, limit=self.limit):
             yield self._run([batch], policy, lazy=True, zero_maps=True, progress=None)
@@ -137,7 +141,8 @@ class Source:
         )
 
     def _stored(self) -> FunctionalTrace:
-        trace = load_trace(self.path, self.workload.network, self.workload.network_hash)
+        paths = self.workload.loaded.trace_paths
+        trace = load_trace(paths, self.workload.network, self.workload.tensor_hashes)
         first = slice(0, self.limit)
         return dataclasses.replace(
             trace,

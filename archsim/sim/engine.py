@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from typing import Literal
 
 import numpy as np
 
@@ -20,8 +21,11 @@ from archsim.schedule.program import Program, Step, compile_program
 from archsim.sim.decisions import ImagePath
 from archsim.sim.observe import Observer
 from archsim.sim.records import ImageRecord
+from archsim.sim.segment import SegmentEngine
 from archsim.sim.system import Outcome, System
 from archsim.sim.tally import WorkOf, tally
+
+Engine = Literal["tile", "segment"]
 
 
 class Simulator:
@@ -29,10 +33,18 @@ class Simulator:
 
     Timing depends on an image's zeros only where they are skipped or coded; elsewhere each path (exit and pruned
     branches) is simulated once. Raises InvalidInput when the network does not map.
+
+    engine: ``tile`` (SimPy) or ``segment`` (compiled); they give the same records. The attribute says which of them
+    runs: ``tile`` also where the segment engine lacks the hardware (``dma.overlap: weights``).
     """
 
-    def __init__(self, network: Network, arch: ArchSpec, dram: DramPresetSpec) -> None:
+    def __init__(
+        self, network: Network, arch: ArchSpec, dram: DramPresetSpec, engine: Engine = "tile"
+    ) -> None:
         self.program = compile_program(network, arch, dram)
+        runs_segments = engine == "segment" and SegmentEngine.runs(self.program)
+        self._segments = SegmentEngine(self.program) if runs_segments else None
+        self.engine: Engine = "segment" if runs_segments else "tile"
         self._paths: dict[ImagePath, Outcome] = {}
 
     def records(self, trace: FunctionalTrace, decisions: Decisions) -> Iterator[ImageRecord]:
@@ -48,16 +60,21 @@ class Simulator:
 
     def _outcome(self, path: ImagePath, work_of: WorkOf) -> Outcome:
         if self.program.arch.pe_array.zero == "skip" or self.program.arch.dma.compression == "rlc":
-            return run_image(self.program, path, work_of)
+            return self._run(path, work_of)
         if path not in self._paths:
-            self._paths[path] = run_image(self.program, path, work_of)
+            self._paths[path] = self._run(path, work_of)
         return self._paths[path]
+
+    def _run(self, path: ImagePath, work_of: WorkOf) -> Outcome:
+        if self._segments is not None:
+            return self._segments.run(path, work_of)
+        return run_image(self.program, path, work_of)
 
 
 def run_image(
     program: Program, path: ImagePath, work_of: WorkOf, observer: Observer | None = None
 ) -> Outcome:
-    """Simulate one image along a path."""
+    """Simulate one image along a path with the tile engine."""
 
     def maps_of(step: int) -> MapTransfers | None:
         return work_of(step).maps if program.arch.dma.compression == "rlc" else None
@@ -84,8 +101,7 @@ def image_work(program: Program, trace: FunctionalTrace, image: int) -> WorkOf:
 
     def maps_of(step: Step) -> MapTransfers:
         summand = coded(step.fused.summand[0]) if step.fused.summand else None
-        stores = step.plan.store_bytes.any() and not step.layer.is_classifier
-        stored = coded(step.fused.output_tensor) if stores else None
+        stored = coded(step.fused.output_tensor) if _codes_outputs(step) else None
         return map_transfers(step.plan, coded(step.layer.inputs[0]), summand, stored)
 
     @cache
@@ -100,14 +116,20 @@ def image_work(program: Program, trace: FunctionalTrace, image: int) -> WorkOf:
     return work_of
 
 
+def _codes_outputs(step: Step) -> bool:
+    return bool(step.plan.store_bytes.any()) and not step.layer.is_classifier
+
+
 def check_maps(program: Program, trace: FunctionalTrace) -> None:
-    """Raises InvalidInput naming every tensor that the array reads and the trace has no zero map of."""
-    read = dict.fromkeys(step.layer.inputs[0] for step in program.steps)
+    """Raises InvalidInput naming every tensor whose zeros timing depends on and the trace has no zero map of."""
+    needed = {step.layer.inputs[0] for step in program.steps}
+    if program.arch.dma.compression == "rlc":
+        needed |= {step.fused.summand[0] for step in program.steps if step.fused.summand} - {IMAGE}
+        needed |= {step.fused.output_tensor for step in program.steps if _codes_outputs(step)}
     problems = [
-        Problem(trace.workload, tensor, "the trace has no zero map of this tensor, which the PE array reads",
+        Problem(trace.workload, tensor, "the trace has no zero map of this tensor, which timing depends on",
                 "write the trace again with evaluate --save-trace")
-        for tensor in read
-        if tensor not in trace.zero_maps
+        for tensor in sorted(needed - set(trace.zero_maps))
     ]  # fmt: skip
     if problems:
         raise InvalidInput(problems)

@@ -73,7 +73,7 @@ class DramCore(Protocol):
         ...
 
 
-def make_dram(preset: DramPresetSpec, spec: DramSpec, log_entries: int = 0) -> DramCore:
+def make_dram(preset: DramPresetSpec, spec: DramSpec, log_entries: int = 0) -> FrFcfsDram | InOrderDram:
     """The controller that a configuration asks for, with a channel whose rows are all closed.
 
     log_entries: how many commands to record for :meth:`DramCore.log`.

@@ -34,6 +34,7 @@ from archsim.timing.dram_frfcfs_kernel import (
     TRANSFER_COLUMNS,
     UNFINISHED,
     collect,
+    enqueue,
     make_controller,
     run,
 )
@@ -46,7 +47,8 @@ class FrFcfsDram:
     queue_entries: places of the read buffer, and of the write buffer.
 
     To know the next completion the core runs ahead of the time it has been told, and goes back to a copy of its state
-    when a transfer is submitted meanwhile.
+    when a transfer is submitted meanwhile. ``chip``, ``controller``, ``memory`` and ``transfers`` are what the kernels work
+    on; a caller may run them itself.
     """
 
     def __init__(
@@ -58,13 +60,13 @@ class FrFcfsDram:
         log_entries: int = 0,
     ) -> None:
         self._intake = Intake(preset.burst_bytes)
-        self._chip = make_chip(preset, mapping, log_entries)
-        self._controller = make_controller(self._chip, queue_entries, row_hit_first)
-        self._memory = make_memory(preset, self._chip, self._controller.words)
-        self._registers = self._memory[self._controller.registers :]
+        self.chip = make_chip(preset, mapping, log_entries)
+        self.controller = make_controller(self.chip, queue_entries, row_hit_first)
+        self.memory = make_memory(preset, self.chip, self.controller.words)
+        self._registers = self.memory[self.controller.registers :]
         self._registers[NEXT_REFRESH] = preset.timing.trefi
         self._registers[FIRST_DONE] = NEVER
-        self._transfers = np.zeros((16, TRANSFER_COLUMNS), dtype=np.int64)
+        self.transfers = np.zeros((16, TRANSFER_COLUMNS), dtype=np.int64)
         self._saved: tuple[Int64Array, Int64Array] | None = None
         """Memory and transfers from before it ran ahead; None when it has not."""
 
@@ -77,9 +79,9 @@ class FrFcfsDram:
         first, bursts = self._intake.cover(address_bytes, transfer_bytes)
         ticket = self._intake.take(arrival_cycle)
         self._make_room(1)
-        self._transfers[ticket % len(self._transfers)] = (arrival_cycle, first, bursts, bursts, 0, is_write)
-        self._registers[TAIL] += 1
-        self._registers[UNFINISHED] += 1
+        enqueue(
+            self.controller, self.memory, self.transfers, arrival_cycle, first, bursts, is_write
+        )  # fmt: skip
         return ticket
 
     def submit_many(
@@ -94,8 +96,8 @@ class FrFcfsDram:
             arrival_cycles, addresses_bytes, transfers_bytes
         )
         self._make_room(len(bursts))
-        places = np.arange(first_ticket, first_ticket + len(bursts)) % len(self._transfers)
-        self._transfers[places] = np.column_stack(
+        places = np.arange(first_ticket, first_ticket + len(bursts)) % len(self.transfers)
+        self.transfers[places] = np.column_stack(
             (arrival_cycles, firsts, bursts, bursts, np.zeros_like(bursts), are_writes)
         )
         self._registers[TAIL] += len(bursts)
@@ -108,7 +110,7 @@ class FrFcfsDram:
         if registers[OLDEST] == registers[TAIL]:
             return None
         if self._saved is None:
-            self._saved = self._memory.copy(), self._transfers.copy()
+            self._saved = self.memory.copy(), self.transfers.copy()
         self._run(NEVER, FIRST)
         return int(registers[FIRST_DONE])
 
@@ -131,7 +133,7 @@ class FrFcfsDram:
             self._go_back()
         self._pass_time(until_cycle)
         activates, reads, writes, refreshes = (
-            command_count(self._chip, self._memory, command) for command in (ACT, RD, WR, REF)
+            command_count(self.chip, self.memory, command) for command in (ACT, RD, WR, REF)
         )
         return DramCommands(
             activates,
@@ -144,10 +146,14 @@ class FrFcfsDram:
 
     def log(self) -> tuple[IssuedCommand, ...]:
         """The first ``log_entries`` commands."""
-        return read_log(self._chip, self._memory)
+        return read_log(self.chip, self.memory)
+
+    def reserve(self, transfers: int) -> None:
+        """Let the ring hold as many transfers at a time, for a caller that puts them there itself."""
+        self._make_room(transfers - int(self._registers[TAIL] - self._registers[OLDEST]))
 
     def _run(self, to_cycle: int, until: int) -> None:
-        run(self._chip, self._controller, self._memory, self._transfers, to_cycle, until)
+        run(self.chip, self.controller, self.memory, self.transfers, to_cycle, until)
 
     def _pass_time(self, to_cycle: int) -> None:
         self._intake.now = max(self._intake.now, to_cycle)
@@ -161,22 +167,22 @@ class FrFcfsDram:
         if registers[FIRST_DONE] > to_cycle:
             return np.empty((0, 2), dtype=np.int64)
         completed = np.empty((int(registers[HEAD] - registers[OLDEST]) + 1, 2), dtype=np.int64)
-        count = collect(self._controller, self._memory, self._transfers, to_cycle, completed)
+        count = collect(self.controller, self.memory, self.transfers, to_cycle, completed)
         completed = completed[:count]
         return completed[np.lexsort((completed[:, 1], completed[:, 0]))]
 
     def _go_back(self) -> None:
         """Forget what was run ahead."""
         if self._saved is not None:
-            self._memory[:], self._transfers[:] = self._saved
+            self.memory[:], self.transfers[:] = self._saved
             self._saved = None
 
     def _make_room(self, count: int) -> None:
         """Room in the ring of transfers for ``count`` more, which make obsolete what was run ahead."""
         self._go_back()
-        old, oldest, tail = self._transfers, int(self._registers[OLDEST]), int(self._registers[TAIL])
+        old, oldest, tail = self.transfers, int(self._registers[OLDEST]), int(self._registers[TAIL])
         needed = tail - oldest + count
         if needed > len(old):
-            self._transfers = np.zeros((1 << (needed - 1).bit_length(), TRANSFER_COLUMNS), dtype=np.int64)
+            self.transfers = np.zeros((1 << (needed - 1).bit_length(), TRANSFER_COLUMNS), dtype=np.int64)
             kept = np.arange(oldest, tail)
-            self._transfers[kept % len(self._transfers)] = old[kept % len(old)]
+            self.transfers[kept % len(self.transfers)] = old[kept % len(old)]

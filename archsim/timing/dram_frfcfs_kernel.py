@@ -357,6 +357,20 @@ def _remove(memory: Int64Array, place: int, first: int, size: int) -> None:
 
 
 @kernel
+def enqueue(
+    controller: Controller, memory: Int64Array, transfers: Int64Array, arrival: int, first_burst: int, bursts: int,
+    is_write: bool,
+) -> None:  # fmt: skip
+    """Put a transfer behind those in the ring, which has room for it."""
+    place = memory[controller.registers + TAIL] & (len(transfers) - 1)
+    transfers[place, _ARRIVAL], transfers[place, _NEXT_BURST] = arrival, first_burst
+    transfers[place, _TO_ACCEPT], transfers[place, _TO_FINISH] = bursts, bursts
+    transfers[place, _DONE], transfers[place, _IS_WRITE] = 0, is_write
+    memory[controller.registers + TAIL] += 1
+    memory[controller.registers + UNFINISHED] += 1
+
+
+@kernel
 def collect(
     controller: Controller, memory: Int64Array, transfers: Int64Array, to_cycle: int, completed: Int64Array
 ) -> int:  # fmt: skip

@@ -46,15 +46,18 @@ _LAST_COMMAND, _NEXT_REFRESH, _REGISTERS = range(3)
 
 
 class InOrderDram:
-    """State of one channel; the methods are those of :class:`archsim.timing.dram.DramCore`."""
+    """State of one channel; the methods are those of :class:`archsim.timing.dram.DramCore`.
+
+    ``chip`` and ``memory`` are what the kernels work on; a caller may run them itself.
+    """
 
     def __init__(
         self, preset: DramPresetSpec, mapping: AddressMapping = "row_bank_column", log_entries: int = 0
     ) -> None:
         self._intake = Intake(preset.burst_bytes)
-        self._chip = make_chip(preset, mapping, log_entries)
-        self._memory = make_memory(preset, self._chip, _REGISTERS)
-        self._memory[self._chip.end + _NEXT_REFRESH] = preset.timing.trefi
+        self.chip = make_chip(preset, mapping, log_entries)
+        self.memory = make_memory(preset, self.chip, _REGISTERS)
+        self.memory[self.chip.end + _NEXT_REFRESH] = preset.timing.trefi
         self._finished: list[tuple[int, int]] = []
 
     def bursts(self, address_bytes: int, transfer_bytes: int) -> int:
@@ -65,7 +68,7 @@ class InOrderDram:
         """Take a transfer and serve it."""
         first, bursts = self._intake.cover(address_bytes, transfer_bytes)
         ticket = self._intake.take(arrival_cycle)
-        done = _serve(self._chip, self._memory, arrival_cycle, first, bursts, is_write)
+        done = serve(self.chip, self.memory, arrival_cycle, first, bursts, is_write)
         heapq.heappush(self._finished, (done, ticket))
         return ticket
 
@@ -81,7 +84,7 @@ class InOrderDram:
             arrival_cycles, addresses_bytes, transfers_bytes
         )
         done = np.empty(len(bursts), dtype=np.int64)
-        _serve_all(self._chip, self._memory, arrival_cycles, firsts, bursts, are_writes, done)
+        serve_all(self.chip, self.memory, arrival_cycles, firsts, bursts, are_writes, done)
         self._finished += zip(done.tolist(), range(first_ticket, first_ticket + len(done)), strict=True)
         heapq.heapify(self._finished)
         return first_ticket
@@ -108,14 +111,14 @@ class InOrderDram:
 
     def commands(self, until_cycle: int) -> DramCommands:
         """Commands of all transfers submitted, and the refreshes that fall due until a cycle."""
-        _idle(self._chip, self._memory, until_cycle)
+        _idle(self.chip, self.memory, until_cycle)
         return DramCommands(
-            *(command_count(self._chip, self._memory, command) for command in (ACT, RD, WR, REF))
+            *(command_count(self.chip, self.memory, command) for command in (ACT, RD, WR, REF))
         )
 
     def log(self) -> tuple[IssuedCommand, ...]:
         """The first ``log_entries`` commands."""
-        return read_log(self._chip, self._memory)
+        return read_log(self.chip, self.memory)
 
 
 @kernel
@@ -148,7 +151,7 @@ def _refresh(chip: Chip, memory: Int64Array) -> None:
 
 
 @kernel
-def _serve(
+def serve(
     chip: Chip, memory: Int64Array, arrival: int, first_burst: int, bursts: int, is_write: bool
 ) -> int:
     """Issue every command of every burst; returns the cycle in which the last beat has moved."""
@@ -171,12 +174,12 @@ def _serve(
 
 
 @kernel
-def _serve_all(
+def serve_all(
     chip: Chip, memory: Int64Array, arrivals: Int64Array, firsts: Int64Array, bursts: Int64Array,
     are_writes: BoolArray, done: Int64Array,
 ) -> None:  # fmt: skip
     """Serve transfers in turn; ``done`` takes the cycle of each."""
     for transfer in range(len(arrivals)):
-        done[transfer] = _serve(
+        done[transfer] = serve(
             chip, memory, arrivals[transfer], firsts[transfer], bursts[transfer], are_writes[transfer]
         )

@@ -6,105 +6,262 @@ cycles and is never interrupted. Whenever the port is free, the next client in c
 that has a transaction waiting gets one burst. A transaction that arrives in the very cycle in which the port becomes
 free takes part in that decision. Transactions of one client are served in the order of arrival.
 
-Because a grant in cycle t must see every arrival of cycle t, :meth:`RoundRobinPort.advance` settles only the grants
-*before* the cycle it is given; completions are never earlier than the cycle after their last grant, so nothing is
-reported late.
+Because a grant in cycle t must see every arrival of cycle t, :func:`advance` settles only the grants *before* the
+cycle it is given; completions are never earlier than the cycle after their last grant, so nothing is reported late.
+
+Both engines serve the port with the kernels of this module; :class:`RoundRobinPort` is how SimPy gets at them.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+from archsim.kernels.arrays import Int64Array
+from archsim.kernels.compiler import kernel
+from archsim.timing.dram_constraints import NEVER
+
+NONE = -1
+"""No tag: nothing has completed."""
+
+# Registers: when the port is free, the client served last, cycles it was busy, completed transactions (first, number).
+_FREE_AT, _LAST, _BUSY, _DONE_HEAD, _DONE, _REGISTERS = range(6)
+_TAG, _BYTES, _ENTRY_WORDS = range(3)
+
+
+class Port(NamedTuple):
+    """A port as the kernels know it, and where its state lies in an int64 array; ``capacity`` is a power of two.
+
+    queues: [client; head, size]. ahead: [client], bytes that a look ahead has served. entries: [client, capacity; tag, bytes left], rings of the transactions waiting.
+    done: [clients * capacity; cycle, tag], a ring of those that have completed.
+    """
+
+    width_bytes: int
+    burst_bytes: int
+    clients: int
+    capacity: int
+    queues: int
+    ahead: int
+    entries: int
+    done: int
+    words: int
+
+
+def make_port(width_bytes: int, burst_bytes: int, clients: int, capacity: int) -> Port:
+    """A port whose clients may have ``capacity`` (a power of two) transactions waiting each."""
+    if width_bytes < 1 or burst_bytes < 1 or clients < 1:
+        raise ValueError("a port needs a positive width, burst and number of clients")
+    ahead = _REGISTERS + 2 * clients
+    entries = ahead + clients
+    done = entries + clients * capacity * _ENTRY_WORDS
+    words = done + clients * capacity * _ENTRY_WORDS
+    return Port(width_bytes, burst_bytes, clients, capacity, _REGISTERS, ahead, entries, done, words)
+
+
+def make_port_memory(port: Port) -> Int64Array:
+    """State of an idle port that serves client 0 first."""
+    memory = np.zeros(port.words, np.int64)
+    memory[_LAST] = port.clients - 1
+    return memory
 
 
 class RoundRobinPort:
     """Arbiter of one port. Feed it arrivals in time order; ask it for completions."""
 
     def __init__(self, width_bytes: int, burst_bytes: int, clients: int) -> None:
-        if width_bytes < 1 or burst_bytes < 1 or clients < 1:
-            raise ValueError("a port needs a positive width, burst and number of clients")
-        self.width_bytes = width_bytes
-        self.burst_bytes = burst_bytes
-        self.busy_cycles = 0
-        self._full_cycles = -(-burst_bytes // width_bytes)
-        # Per client: [ticket, bytes left] of each transaction, oldest first.
-        self._waiting: list[deque[list[int]]] = [deque() for _ in range(clients)]
-        self._free_at_cycle = 0
-        self._last_client = clients - 1
+        self._port = make_port(width_bytes, burst_bytes, clients, 16)
+        self._memory = make_port_memory(self._port)
         self._tickets = 0
-        self._completed: list[tuple[int, int]] = []
+
+    @property
+    def busy_cycles(self) -> int:
+        """Cycles of the bursts granted so far."""
+        return int(self._memory[_BUSY])
 
     def submit(self, now_cycle: int, client: int, transfer_bytes: int) -> int:
         """Queue a transaction that arrives now; returns its ticket. transfer_bytes must be positive."""
         if transfer_bytes < 1:
             raise ValueError(f"a transaction moves at least one byte, not {transfer_bytes}")
-        self.advance(now_cycle)
-        ticket = self._tickets
+        if unfinished(self._port, self._memory) == self._port.capacity:
+            self._grow()
         self._tickets += 1
-        if not any(self._waiting):
-            self._free_at_cycle = max(self._free_at_cycle, now_cycle)
-        self._waiting[client].append([ticket, transfer_bytes])
-        return ticket
+        submit(self._port, self._memory, now_cycle, client, self._tickets - 1, transfer_bytes)
+        return self._tickets - 1
 
     def advance(self, now_cycle: int) -> None:
         """Settle every grant of a cycle before ``now_cycle``."""
-        while self._free_at_cycle < now_cycle and any(self._waiting):
-            self._grant(now_cycle)
+        advance(self._port, self._memory, now_cycle)
 
     def pop_completed(self, now_cycle: int) -> list[int]:
         """Tickets whose last byte has moved by ``now_cycle``, oldest first; call after :meth:`advance`."""
-        done = [ticket for cycle, ticket in self._completed if cycle <= now_cycle]
-        self._completed = [entry for entry in self._completed if entry[0] > now_cycle]
-        return done
+        tickets = []
+        while (ticket := pop_completed(self._port, self._memory, now_cycle)) != NONE:
+            tickets.append(int(ticket))
+        return tickets
 
     def next_completion_cycle(self) -> int | None:
         """Cycle of the next completion if nothing else arrives; None when nothing is queued."""
-        if self._completed:
-            return self._completed[0][0]
-        if not any(self._waiting):
-            return None
-        return self._look_ahead()
+        cycle = int(next_completion(self._port, self._memory))
+        return None if cycle == NEVER else cycle
 
-    def _look_ahead(self) -> int:
-        """Grants up to the next completion, computed on the side: an arrival may still change them."""
-        left = [queue[0][1] if queue else 0 for queue in self._waiting]
-        time, client = self._free_at_cycle, self._last_client
-        if sum(1 for amount in left if amount) == 1:
-            return time + self._burst_run_cycles(max(left))
-        while True:
-            client = self._next_client(client, left)
-            burst = min(left[client], self.burst_bytes)
-            time += -(-burst // self.width_bytes)
-            left[client] -= burst
-            if left[client] == 0:
-                return time
+    def _grow(self) -> None:
+        old, memory = self._port, self._memory
+        self._port = make_port(old.width_bytes, old.burst_bytes, old.clients, 2 * old.capacity)
+        self._memory = make_port_memory(self._port)
+        move(old, memory, self._port, self._memory)
 
-    def _burst_run_cycles(self, transfer_bytes: int) -> int:
-        """Cycles of a whole transaction without competition."""
-        full, rest = divmod(transfer_bytes, self.burst_bytes)
-        return full * self._full_cycles + -(-rest // self.width_bytes)
 
-    @staticmethod
-    def _next_client(last: int, left: list[int]) -> int:
-        count = len(left)
-        for step in range(1, count + 1):
-            if left[(last + step) % count]:
-                return (last + step) % count
-        raise AssertionError("no client is waiting")
+@kernel
+def _entry(port: Port, memory: Int64Array, client: int, place: int) -> int:
+    """Address of the transaction at a place of a client's queue."""
+    slot = (memory[port.queues + 2 * client] + place) & (port.capacity - 1)
+    return port.entries + (client * port.capacity + slot) * _ENTRY_WORDS
 
-    def _grant(self, before_cycle: int) -> None:
-        """Serve one burst, or as many as start before ``before_cycle`` when a single client waits."""
-        client = self._next_client(self._last_client, [len(queue) for queue in self._waiting])
-        entry = self._waiting[client][0]
-        bursts = 1
-        if all(not queue for index, queue in enumerate(self._waiting) if index != client):
-            starting = -(-(before_cycle - self._free_at_cycle) // self._full_cycles)
-            bursts = max(1, min(starting, entry[1] // self.burst_bytes))
-        moved = min(entry[1], bursts * self.burst_bytes)
-        cycles = self._burst_run_cycles(moved)
-        entry[1] -= moved
-        self._free_at_cycle += cycles
-        self.busy_cycles += cycles
-        self._last_client = client
-        if entry[1] == 0:
-            self._waiting[client].popleft()
-            self._completed.append((self._free_at_cycle, entry[0]))
+
+@kernel
+def _done_entry(port: Port, memory: Int64Array, place: int) -> int:
+    slot = (memory[_DONE_HEAD] + place) % (port.clients * port.capacity)
+    return port.done + slot * _ENTRY_WORDS
+
+
+@kernel
+def unfinished(port: Port, memory: Int64Array) -> int:
+    """Transactions that wait or have not been reported."""
+    count = memory[_DONE]
+    for client in range(port.clients):
+        count += memory[port.queues + 2 * client + 1]
+    return count
+
+
+@kernel
+def move(old: Port, memory: Int64Array, new: Port, target: Int64Array) -> None:
+    """Copy the state of a port into a larger one."""
+    target[_FREE_AT], target[_LAST], target[_BUSY] = memory[_FREE_AT], memory[_LAST], memory[_BUSY]
+    target[_DONE] = memory[_DONE]
+    for place in range(memory[_DONE]):
+        for word in range(_ENTRY_WORDS):
+            target[_done_entry(new, target, place) + word] = memory[_done_entry(old, memory, place) + word]
+    for client in range(old.clients):
+        size = memory[old.queues + 2 * client + 1]
+        target[new.queues + 2 * client + 1] = size
+        for place in range(size):
+            for word in range(_ENTRY_WORDS):
+                target[_entry(new, target, client, place) + word] = memory[
+                    _entry(old, memory, client, place) + word
+                ]
+
+
+@kernel
+def submit(port: Port, memory: Int64Array, now: int, client: int, tag: int, transfer_bytes: int) -> None:
+    """Queue a transaction that arrives now; there must be room. It is reported by its tag."""
+    advance(port, memory, now)
+    if _waiting(port, memory) == 0:
+        memory[_FREE_AT] = max(memory[_FREE_AT], now)
+    size = port.queues + 2 * client + 1
+    entry = _entry(port, memory, client, memory[size])
+    memory[entry + _TAG], memory[entry + _BYTES] = tag, transfer_bytes
+    memory[size] += 1
+
+
+@kernel
+def advance(port: Port, memory: Int64Array, now: int) -> None:
+    """Settle every grant of a cycle before ``now``."""
+    while memory[_FREE_AT] < now:
+        waiting = _waiting(port, memory)
+        if waiting == 0:
+            return
+        _grant(port, memory, now, waiting == 1)
+
+
+@kernel
+def pop_completed(port: Port, memory: Int64Array, now: int) -> int:
+    """Tag of the oldest transaction whose last byte has moved by ``now``; NONE without one."""
+    if memory[_DONE] == 0:
+        return NONE
+    entry = _done_entry(port, memory, 0)
+    if memory[entry] > now:
+        return NONE
+    memory[_DONE_HEAD] = (memory[_DONE_HEAD] + 1) % (port.clients * port.capacity)
+    memory[_DONE] -= 1
+    return memory[entry + 1]
+
+
+@kernel
+def next_completion(port: Port, memory: Int64Array) -> int:
+    """Cycle of the next completion if nothing else arrives; NEVER when nothing is queued.
+
+    Grants up to it are computed on the side: an arrival may still change them.
+    """
+    if memory[_DONE]:
+        return memory[_done_entry(port, memory, 0)]
+    waiting = _waiting(port, memory)
+    if waiting == 0:
+        return NEVER
+    time, client = memory[_FREE_AT], memory[_LAST]
+    for each in range(port.clients):
+        memory[port.ahead + each] = 0
+    while True:
+        client = _next_client(port, memory, client)
+        left = memory[_entry(port, memory, client, 0) + _BYTES] - memory[port.ahead + client]
+        if waiting == 1:
+            return time + _run_cycles(port, left)
+        burst = min(left, port.burst_bytes)
+        time += -(-burst // port.width_bytes)
+        memory[port.ahead + client] += burst
+        if burst == left:
+            return time
+
+
+@kernel
+def _waiting(port: Port, memory: Int64Array) -> int:
+    """Clients with a transaction waiting."""
+    count = 0
+    for client in range(port.clients):
+        if memory[port.queues + 2 * client + 1]:
+            count += 1
+    return count
+
+
+@kernel
+def _next_client(port: Port, memory: Int64Array, last: int) -> int:
+    client = last
+    while True:
+        client += 1
+        if client == port.clients:
+            client = 0
+        if memory[port.queues + 2 * client + 1]:
+            return client
+
+
+@kernel
+def _run_cycles(port: Port, transfer_bytes: int) -> int:
+    """Cycles of consecutive bytes without competition."""
+    bursts = transfer_bytes // port.burst_bytes
+    rest = transfer_bytes - bursts * port.burst_bytes
+    return bursts * -(-port.burst_bytes // port.width_bytes) + -(-rest // port.width_bytes)
+
+
+@kernel
+def _grant(port: Port, memory: Int64Array, before: int, is_alone: bool) -> None:
+    """Serve one burst, or as many as start before a cycle when a single client waits."""
+    client = _next_client(port, memory, memory[_LAST])
+    entry = _entry(port, memory, client, 0)
+    bursts = 1
+    if is_alone:
+        burst_cycles = -(-port.burst_bytes // port.width_bytes)
+        starting = -(-(before - memory[_FREE_AT]) // burst_cycles)
+        bursts = max(1, min(starting, memory[entry + _BYTES] // port.burst_bytes))
+    moved = min(memory[entry + _BYTES], bursts * port.burst_bytes)
+    cycles = _run_cycles(port, moved)
+    memory[entry + _BYTES] -= moved
+    memory[_FREE_AT] += cycles
+    memory[_BUSY] += cycles
+    memory[_LAST] = client
+    if memory[entry + _BYTES] == 0:
+        done = _done_entry(port, memory, memory[_DONE])
+        memory[done], memory[done + 1] = memory[_FREE_AT], memory[entry + _TAG]
+        memory[_DONE] += 1
+        head = port.queues + 2 * client
+        memory[head] = (memory[head] + 1) & (port.capacity - 1)
+        memory[head + 1] -= 1

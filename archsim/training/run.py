@@ -24,7 +24,7 @@ from archsim.exits.tables import CandidateTable
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace_io import save_trace
-from archsim.network.weights import Weights, save_weights
+from archsim.network.weights import Weights, save_weights, tensor_hashes
 from archsim.training.calibrate import activation_samples
 from archsim.training.checkpoint import TrainState, load_checkpoint, new_state, save_checkpoint, warm_start
 from archsim.training.data import TrainingData, load_training_data
@@ -108,7 +108,7 @@ def _export(
         shown = slice(spec.data.trace_images)
         batch = ImageBatch(images.test.images[shown], images.test.labels[shown])
         trace = run(network, kept, [batch], policy=Policy.of(network), lazy=False)
-        save_trace(out_dir / f"{spec.name}.trace.npz", trace)
+        save_trace(out_dir / f"{spec.name}.trace.npz", trace, network, tensor_hashes(network, kept))
     return workload, weights
 
 

@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     trace_file = tmp_path / "trace.npz"
     api.evaluate(path, save_trace=trace_file)
     with np.load(trace_file) as trace:
-        labels = trace["predictions"][:, 0]
+        labels = trace["exits/early/predictions"]
     with np.load(tmp_path / "tiny.images.npz") as images:
         np.savez(tmp_path / "tiny.images.npz", images=images["images"], labels=labels)
     trace_file.unlink()
@@ -164,9 +164,8 @@ def test_a_branch_becomes_the_end_of_the_trunk(folder: Path) -> None:
     api.evaluate(folder / "tiny.yaml", save_trace=folder / "before.npz")
     api.evaluate(folder / "out" / "small.yaml", save_trace=folder / "after.npz")
     with np.load(folder / "before.npz") as old, np.load(folder / "after.npz") as new:
-        # early, late, final before; early, final after.
-        np.testing.assert_array_equal(new["predictions"][:, 1], old["predictions"][:, 1])
-        np.testing.assert_array_equal(new["margins"][:, 1], old["margins"][:, 1])
+        for key in ("predictions", "margins"):
+            np.testing.assert_array_equal(new[f"exits/final/{key}"], old[f"exits/late/{key}"])
 
 
 def test_no_candidates_give_the_full_network(folder: Path) -> None:
@@ -192,6 +191,29 @@ def test_test_images_are_measured_and_their_trace_ships(folder: Path) -> None:
     workload.write_text(yaml.safe_dump(document))
     assert api.evaluate(workload).images == 30
     assert "on 900 test images" in exits(path, "--out", folder / "text").stdout
+
+
+def test_what_a_workload_beside_it_holds_is_not_written_again(folder: Path) -> None:
+    data = {"test": "tiny.images.npz", "trace_images": 30}
+    out = folder / "out"
+    plain = spec(folder, name="plain", objective="macs", data=data, search={"candidates": []})
+    assert exits(plain, "--out", out).exit_code == 0
+    result = exits(spec(folder, objective="macs", data=data, shared=["plain"]), "--out", out)
+    assert result.exit_code == 0, result.stderr
+    document = yaml.safe_load((out / "small.yaml").read_text())
+    assert document["weights"] == ["plain.npz", "small.npz"]
+    assert document["trace"] == ["plain.trace.npz", "small.trace.npz"]
+    with np.load(out / "small.npz") as weights, np.load(out / "small.trace.npz") as trace:
+        assert {key.split("/")[0] for key in weights} == {"early.fc", "early.gap"}
+        assert not [key for key in trace if key.startswith(("zeros/conv", "exits/final"))]
+    alone = spec(folder, objective="macs", data=data)
+    assert exits(alone, "--out", folder / "alone").exit_code == 0
+    pair = [api.load(place / "small.yaml") for place in (out, folder / "alone")]
+    assert pair[0].network_hash == pair[1].network_hash
+    results = [api.simulate(workload, images=5).to_json() for workload in pair]
+    assert results[0]["cycles"] == results[1]["cycles"]
+    missing = exits(spec(folder, objective="macs", shared=["absent"]), "--out", out)
+    assert missing.exit_code == 3 and "shared.0: found no absent.yaml" in missing.stderr
 
 
 def test_a_workload_without_branches_has_no_candidates(folder: Path) -> None:

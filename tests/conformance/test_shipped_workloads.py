@@ -59,8 +59,7 @@ def test_digits_are_read() -> None:
 @pytest.mark.pack
 def test_the_shipped_trace_is_what_the_kernels_compute(image_pack: Path) -> None:
     workload = api.load(SLIM)
-    assert workload.loaded.trace_path is not None
-    shipped = load_trace(workload.loaded.trace_path, workload.network, workload.network_hash)
+    shipped = load_trace(workload.loaded.trace_paths, workload.network, workload.tensor_hashes)
     images = iter_images(image_pack / "cifar10_test.parquet", 64, limit=shipped.images)
     policy = Policy.of(workload.network)
     computed = run(workload.network, workload.weights, images, policy=policy, lazy=False)

@@ -282,8 +282,8 @@ def test_json_schemas_accept_extends() -> None:
 
 def test_a_workload_and_its_files(workload_file: Path, tmp_path: Path) -> None:
     loaded = load_workload(workload_file)
-    assert loaded.weights_path == tmp_path / "w.npz"
-    assert (loaded.images_path, loaded.trace_path) == (None, None)
+    assert loaded.weights_paths == (tmp_path / "w.npz",)
+    assert (loaded.images_path, loaded.trace_paths) == (None, ())
     network = load_network(loaded)
     assert [str(layer.output_shape) for layer in network.layers] == ["2x2x2", "1x1x3"]
 
@@ -312,7 +312,7 @@ def test_an_extended_workload_finds_the_files_of_its_base(workload_file: Path, t
     folder.mkdir()
     text = "schema: archsim.workload/1\nname: v\nextends: ../w.yaml\nbranches: []\n"
     loaded = load_workload(write(folder / "v.yaml", text))
-    assert loaded.weights_path.resolve() == (tmp_path / "w.npz").resolve()
+    assert loaded.weights_paths[0].resolve() == (tmp_path / "w.npz").resolve()
     assert loaded.spec.branches == []
 
 

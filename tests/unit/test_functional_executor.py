@@ -17,7 +17,7 @@ from archsim.functional.decide import Decisions, Policy, decide
 from archsim.functional.executor import concatenate, run
 from archsim.functional.trace import NOT_COMPUTED
 from archsim.network.graph import IMAGE
-from archsim.network.weights import Weights, network_hash
+from archsim.network.weights import Weights
 from tests.builders import build, random_weights
 from tests.oracle import functional_oracle as oracle
 from tests.unit.functional_cases import EVERY_OPERATOR, every_operator, image_batch
@@ -173,4 +173,3 @@ def test_concatenated_traces_are_the_trace_of_all_images():
     traces = [run(NETWORK, WEIGHTS, [half], policy=Policy.of(NETWORK), lazy=False) for half in halves]
     whole = concatenate(traces)
     np.testing.assert_array_equal(whole.margins, TRACE.margins)
-    assert whole.network_hash == TRACE.network_hash == network_hash(NETWORK, WEIGHTS)

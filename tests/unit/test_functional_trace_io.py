@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import zipfile
 
 import numpy as np
@@ -14,12 +13,13 @@ from archsim.errors import InvalidInput
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace import NOT_COMPUTED
-from archsim.functional.trace_io import load_trace, save_trace
+from archsim.functional.trace_io import load_trace, parts_of, save_trace
+from archsim.network.weights import tensor_hashes
 from tests.unit.functional_cases import every_operator, image_batch
 
 NETWORK, WEIGHTS = every_operator()
 TRACE = run(NETWORK, WEIGHTS, [image_batch(10)], policy=Policy.of(NETWORK), lazy=False)
-HASH = TRACE.network_hash
+HASHES = tensor_hashes(NETWORK, WEIGHTS)
 
 
 def arrays_of(path) -> dict[str, np.ndarray]:
@@ -27,27 +27,27 @@ def arrays_of(path) -> dict[str, np.ndarray]:
         return dict(stored)
 
 
-def problems_of(path, network_hash=HASH) -> dict[str, str]:
+def problems_of(path, hashes=HASHES) -> dict[str, str]:
     with pytest.raises(InvalidInput) as caught:
-        load_trace(path, NETWORK, network_hash)
+        load_trace([path], NETWORK, hashes)
     assert all(problem.where == str(path) for problem in caught.value.problems)
     return {problem.key: problem.message for problem in caught.value.problems}
 
 
 @pytest.fixture
 def saved(tmp_path):
-    save_trace(tmp_path / "t.npz", TRACE)
+    save_trace(tmp_path / "t.npz", TRACE, NETWORK, HASHES)
     return tmp_path / "t.npz"
 
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_round_trip(tmp_path, lazy):
     trace = run(NETWORK, WEIGHTS, [image_batch(10)], policy=Policy.of(NETWORK), lazy=lazy)
-    save_trace(tmp_path / "a.npz", trace)
-    save_trace(tmp_path / "b.npz", trace)
+    save_trace(tmp_path / "a.npz", trace, NETWORK, HASHES)
+    save_trace(tmp_path / "b.npz", trace, NETWORK, HASHES)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz"]
-    loaded = load_trace(tmp_path / "a.npz", NETWORK, HASH)
+    loaded = load_trace([tmp_path / "a.npz"], NETWORK, HASHES)
     for field in dataclasses.fields(trace):
         before, after = getattr(trace, field.name), getattr(loaded, field.name)
         if field.name == "zero_maps":
@@ -60,32 +60,52 @@ def test_round_trip(tmp_path, lazy):
 def test_a_trace_without_maps_of_branches_is_read(tmp_path):
     trunk = {name: bits for name, bits in TRACE.zero_maps.items() if name in NETWORK.zero_map_tensors}
     assert set(NETWORK.branch_map_tensors) == set(TRACE.zero_maps) - set(trunk)
-    save_trace(tmp_path / "old.npz", dataclasses.replace(TRACE, zero_maps=trunk))
-    assert set(load_trace(tmp_path / "old.npz", NETWORK, HASH).zero_maps) == set(trunk)
+    save_trace(tmp_path / "old.npz", dataclasses.replace(TRACE, zero_maps=trunk), NETWORK, HASHES)
+    assert set(load_trace([tmp_path / "old.npz"], NETWORK, HASHES).zero_maps) == set(trunk)
 
 
 def test_a_trace_of_other_weights(saved):
-    assert (
-        "another network or other weights than every" in problems_of(saved, "f" * 64)["header.network_hash"]
-    )
+    found = problems_of(saved, {**HASHES, "fc": "f" * 64})
+    assert found == {"header.parts.exits/final": "found that of other weights or another network than every"}
+
+
+def test_several_files_hold_a_trace_together(tmp_path):
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    save_trace(first, TRACE, NETWORK, HASHES)
+    held = [key for key in parts_of(first) if key.startswith("zeros/")]
+    save_trace(second, TRACE, NETWORK, HASHES, without=held)
+    assert sorted(parts_of(second)) == ["exits/early", "exits/final", "exits/late"]
+    both = load_trace([second, first], NETWORK, HASHES)
+    assert all(np.array_equal(both.zero_maps[name], bits) for name, bits in TRACE.zero_maps.items())
+    assert "found no such part" in problems_of(second)["header.parts.zeros/low"]
+    # A network without one of the branches passes its parts over.
+    kept = dataclasses.replace(NETWORK, branches=NETWORK.branches[:1])
+    fewer = load_trace([first], kept, tensor_hashes(kept, WEIGHTS))
+    assert fewer.exit_names == ("early", "final")
+    assert np.array_equal(fewer.margins, TRACE.margins[:, [0, 2]])
+
+
+def test_files_of_other_images_do_not_fit(tmp_path):
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    save_trace(first, TRACE, NETWORK, HASHES)
+    labels = (TRACE.labels + 1) % 3
+    save_trace(second, dataclasses.replace(TRACE, labels=labels), NETWORK, HASHES)
+    with pytest.raises(InvalidInput, match=r"second\.npz: labels: found other images than in first\.npz"):
+        load_trace([first, second], NETWORK, HASHES)
 
 
 def test_every_wrong_array_is_listed(saved):
     arrays = arrays_of(saved)
-    arrays["margins"] = arrays["margins"][:, :2]
-    arrays["predictions"] = arrays["predictions"].astype(np.int32)
+    arrays["exits/late/margins"] = arrays["exits/late/margins"][:4]
+    arrays["exits/final/predictions"] = arrays["exits/final/predictions"].astype(np.int32)
     del arrays["zeros/low"]
     arrays["zeros/lo"] = np.zeros(3)
-    header = json.loads(arrays["header"].tobytes())
-    arrays["header"] = np.frombuffer(json.dumps({**header, "exit_names": ["final"]}).encode(), np.uint8)
     np.savez(saved, **arrays)
-    found = problems_of(saved)
-    assert found == {
-        "margins": "found int64 (10, 2), expected int64 (10, 3)",
-        "predictions": "found int32 (10, 3), expected int64 (10, 3)",
+    assert problems_of(saved) == {
+        "exits/late/margins": "found int64 (4,), expected int64 (10,)",
+        "exits/final/predictions": "found int32 (10,), expected int64 (10,)",
         "zeros/low": "found no such array",
         "zeros/lo": "found an array that nothing reads",
-        "header.exit_names": "found ['final'], expected ('early', 'late', 'final')",
     }
 
 
@@ -99,9 +119,9 @@ def change(arrays, key, index, value):
     [
         ("labels", 0, 3, "expected 0 .. 2"),
         ("labels", 0, -1, "expected 0 .. 2"),
-        ("predictions", (0, 0), 3, "expected -1 .. 2"),
-        ("magnitude_sums", (1, 1), -1, "found a negative value"),
-        ("margins", (2, 2), NOT_COMPUTED, "a prediction without a margin"),
+        ("exits/early/predictions", 0, 3, "expected 0 .. 2"),
+        ("exits/late/magnitude_sums", 1, -1, "found a negative value"),
+        ("exits/final/margins", 2, NOT_COMPUTED, "a prediction without a margin"),
         # "mean" has 6 elements: the upper two bits of its only byte belong to nothing.
         ("zeros/mean", (0, 0), 0x40, "found bits behind the last of 6 elements"),
     ],
@@ -125,10 +145,10 @@ def test_truncated_and_foreign_files(saved, tmp_path):
 def test_a_flipped_byte_is_noticed(saved):
     content = bytearray(saved.read_bytes())
     with zipfile.ZipFile(saved) as archive:
-        member = archive.getinfo("margins.npy")
+        member = archive.getinfo("zeros/low.npy")
         content[member.header_offset + member.compress_size // 2 + 60] ^= 0xFF
     saved.write_bytes(bytes(content))
-    assert "unreadable array" in problems_of(saved)["margins"]
+    assert "unreadable array" in problems_of(saved)["zeros/low"]
 
 
 def npy(header: str, data: bytes = b"") -> bytes:
@@ -185,19 +205,21 @@ def test_a_crowd_of_members_is_cut_short(saved):
         for index in range(500):
             archive.writestr(f"junk{index}.npy", b"")
     with pytest.raises(InvalidInput) as caught:
-        load_trace(saved, NETWORK, HASH)
+        load_trace([saved], NETWORK, HASHES)
     assert len(caught.value.problems) == 21
     assert caught.value.problems[-1].message == "found 480 more arrays that nothing reads"
 
 
-@pytest.mark.parametrize("header", [b"[]", b"{", b"\xff", b"", b'{"schema": "archsim.trace/2"}'])
+@pytest.mark.parametrize(
+    "header", [b"[]", b"{", b"\xff", b"", b'{"schema": "archsim.trace/1"}', b'{"schema": "archsim.trace/2"}']
+)
 def test_bad_headers(saved, header):
     arrays = arrays_of(saved)
     np.savez(saved, **{**arrays, "header": np.frombuffer(header, np.uint8)})
     found = problems_of(saved)
-    assert found.get("header.schema", found.get("header")) is not None
+    assert {"header", "header.schema", "header.parts"} & set(found)
 
 
 def test_a_place_that_cannot_be_written(tmp_path):
     with pytest.raises(InvalidInput, match="cannot be written"):
-        save_trace(tmp_path / "absent" / "t.npz", TRACE)
+        save_trace(tmp_path / "absent" / "t.npz", TRACE, NETWORK, HASHES)

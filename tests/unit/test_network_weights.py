@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from archsim.errors import InvalidInput
-from archsim.network.weights import Weights, expected_arrays, load_weights, network_hash, save_weights
+from archsim.network.npz import write_npz
+from archsim.network.weights import Weights, expected_arrays, load_weights, network_hash, save_weights, tensor_hashes
 from tests.builders import build
 from tests.unit.functional_cases import EVERY_OPERATOR, every_operator
 
@@ -15,7 +16,7 @@ NETWORK, WEIGHTS = every_operator()
 
 def problems_of(path, network=NETWORK) -> list[str]:
     with pytest.raises(InvalidInput) as caught:
-        load_weights(path, network)
+        load_weights([path], network)
     return [str(problem).removeprefix(f"{path}: ") for problem in caught.value.problems]
 
 
@@ -28,7 +29,7 @@ def written(tmp_path, **changes: np.ndarray | None):
 
 def test_round_trip_and_equal_bytes(tmp_path):
     save_weights(tmp_path / "a.npz", WEIGHTS)
-    loaded = load_weights(tmp_path / "a.npz", NETWORK)
+    loaded = load_weights([tmp_path / "a.npz"], NETWORK)
     save_weights(tmp_path / "b.npz", loaded)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     assert loaded.arrays().keys() == WEIGHTS.arrays().keys() == expected_arrays(NETWORK).keys()
@@ -108,7 +109,7 @@ def test_no_accumulator_can_overflow(tmp_path, sign, weights, bias, fits):
     path = tmp_path / "w.npz"
     np.savez(path, **arrays)
     if fits:
-        assert load_weights(path, network).layers["fc"].bias.tolist() == [0, bias]
+        assert load_weights([path], network).layers["fc"].bias.tolist() == [0, bias]
     else:
         assert problems_of(path, network) == [
             "fc/bias: the accumulator of channel 1 can reach 2147483648, expected less than 2^31 (1 of 2 channels)"
@@ -131,9 +132,9 @@ def test_pickles_are_not_opened(tmp_path):
 def test_the_hash_ignores_compression_and_names_and_policy(tmp_path):
     plain = written(tmp_path)
     reference = network_hash(NETWORK, WEIGHTS)
-    assert network_hash(NETWORK, load_weights(plain, NETWORK)) == reference
+    assert network_hash(NETWORK, load_weights([plain], NETWORK)) == reference
     np.savez_compressed(plain, **WEIGHTS.arrays())
-    assert network_hash(NETWORK, load_weights(plain, NETWORK)) == reference
+    assert network_hash(NETWORK, load_weights([plain], NETWORK)) == reference
     assert len(reference) == 64
     branches = [{**branch, "threshold": 7, "dbp": None} for branch in EVERY_OPERATOR["branches"]]
     assert (
@@ -151,3 +152,27 @@ def test_the_hash_sees_every_array_and_the_graph():
     layers = [dict(layer) for layer in EVERY_OPERATOR["layers"]]
     layers[1]["relu"] = True
     assert network_hash(build({**EVERY_OPERATOR, "layers": layers}), WEIGHTS) not in hashes
+
+
+def test_files_hold_the_weights_together(tmp_path):
+    arrays = WEIGHTS.arrays()
+    first = {key: array for key, array in arrays.items() if key.startswith("stem") or key == "input/table"}
+    write_npz(tmp_path / "a.npz", {**first, "other.fc/weight": np.zeros((3, 4), np.int8)})
+    write_npz(tmp_path / "b.npz", {key: array for key, array in arrays.items() if key not in first})
+    together = load_weights([tmp_path / "a.npz", tmp_path / "b.npz"], NETWORK)
+    assert network_hash(NETWORK, together) == network_hash(NETWORK, WEIGHTS)
+    with pytest.raises(InvalidInput) as caught:
+        load_weights([tmp_path / "a.npz"], NETWORK)
+    assert "found an array that nothing reads" in str(caught.value)
+
+
+def test_a_tensor_has_the_hash_of_all_that_decides_it():
+    before = tensor_hashes(NETWORK, WEIGHTS)
+    arrays = WEIGHTS.arrays()
+    arrays["early.fc/bias"] = arrays["early.fc/bias"] + 1
+    after = tensor_hashes(NETWORK, Weights.of(arrays))
+    assert {name for name in before if before[name] != after[name]} == {"early.fc"}
+    arrays = WEIGHTS.arrays()
+    arrays["input/table"] = arrays["input/table"] // 2
+    after = tensor_hashes(NETWORK, Weights.of(arrays))
+    assert all(before[name] != after[name] for name in before)

@@ -78,7 +78,7 @@ def test_every_operator_equals_the_integer_definition(spec: TrainSpec, tmp_path:
     network = network_of(spec)
     arrays = random_arrays(spec, network, seed)
     save_weights(tmp_path / "w.npz", Weights.of(arrays))
-    weights = load_weights(tmp_path / "w.npz", network)
+    weights = load_weights([tmp_path / "w.npz"], network)
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (20, 9, 8, 2), dtype=np.uint8)
     batch = ImageBatch(images, np.zeros(20, np.int64))
