@@ -23,9 +23,16 @@ if TYPE_CHECKING:
     help="Folder with the data set that the spec names, or the file itself (default: the folder of the spec, then "
     "$ARCHSIM_DATA).",
 )
+@click.option(
+    "--workload",
+    metavar="WORKLOAD",
+    help="Workload with the candidates, by path or built-in name, instead of the one that the spec names.",
+)
 @click.option("--out", metavar="DIR", help="Output folder (default: a folder with the name of the spec).")
 @json_option
-def exits(action: str, spec: str, data: str | None, out: str | None, as_json: bool) -> None:
+def exits(
+    action: str, spec: str, data: str | None, workload: str | None, out: str | None, as_json: bool
+) -> None:
     """Choose branches, thresholds and DBP bounds of a workload for least cost at a bounded loss of accuracy.
 
     \b
@@ -41,8 +48,9 @@ def exits(action: str, spec: str, data: str | None, out: str | None, as_json: bo
     from archsim.resources import Kind
 
     loaded = load_exits_spec(find_file(Kind.EXITS, spec))
+    candidates = None if workload is None else find_file(Kind.WORKLOAD, workload)
     folders = [Path(data)] if data is not None else []
-    report = build(loaded, folders, Path(loaded.spec.name if out is None else out), note)
+    report = build(loaded, folders, Path(loaded.spec.name if out is None else out), note, candidates)
     note_files(report.files)
     if as_json:
         print_json(report.to_json())

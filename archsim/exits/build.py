@@ -49,10 +49,15 @@ Notes = Callable[[str], None]
 
 
 def build(
-    loaded: LoadedExitsSpec, folders: Sequence[Path], out_dir: Path, note: Notes = lambda _: None
+    loaded: LoadedExitsSpec,
+    folders: Sequence[Path],
+    out_dir: Path,
+    note: Notes = lambda _: None,
+    candidates: Path | None = None,
 ) -> ExitsReport:
     """Chooses branches, thresholds and DBP bounds; writes the workload and the report to ``out_dir``.
 
+    candidates: the workload file to choose from, instead of the one that the spec names.
     folders: searched for ``data.source`` and ``data.test``, before the folder of the spec and ``$ARCHSIM_DATA``.
     Files: ``NAME.yaml``, ``NAME.npz``, the images that shipped with the workload, ``NAME.trace.npz`` (of test images,
     or what shipped), ``NAME.exits.json`` (the report), ``NAME.table.npz`` (the candidate table, for searches of your
@@ -60,7 +65,7 @@ def build(
     """
     spec = loaded.spec
     check_out_dir(out_dir)
-    workload, machine = _inputs(loaded)
+    workload, machine = _inputs(loaded, candidates)
     ending = _ending(loaded, workload)
     network = _candidates(loaded, ending)
     shared = _shared(loaded, out_dir)
@@ -100,13 +105,16 @@ def build(
     return report
 
 
-def _inputs(loaded: LoadedExitsSpec) -> tuple[Workload, Machine | None]:
+def _inputs(loaded: LoadedExitsSpec, candidates: Path | None) -> tuple[Workload, Machine | None]:
     """Everything that the spec names; problems of all of it come together."""
     spec, document = loaded.spec, loaded.document
     problems: list[Problem] = []
-    paths = {}
+    paths: dict[str, Path | None] = {}
     for kind, key in ((Kind.WORKLOAD, "workload"), (Kind.ARCH, "arch"), (Kind.ENERGY_TABLE, "energy_table")):
         ref = getattr(spec, key)
+        if key == "workload" and candidates is not None:
+            paths[key] = candidates
+            continue
         try:
             folder = document.folder(key)
             paths[key] = None if ref is None else find_file(kind, ref, document.where(key), key, folder)

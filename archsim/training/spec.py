@@ -202,6 +202,12 @@ def _recipe_problems(spec: TrainSpec, document: Document) -> list[Problem]:
         for index, name in enumerate(spec.recipe.branches or [])
         if name not in names
     ]
+    shared = [branch.name for index, branch in enumerate(spec.branches)
+              if branch.after in (other.after for other in spec.branches[:index])]  # fmt: skip
+    if shared and spec.thresholds is not None:
+        message = f"found a second branch at one layer ({shared[0]}), expected thresholds: null"
+        hint = "candidates that exclude each other are chosen among by archsim exits build"
+        problems.append(document.problem("thresholds", message, hint))
     if spec.recipe.epochs == 0 and spec.start is None:
         problems.append(document.problem("recipe.epochs", "found 0, expected at least 1 without a start"))
     small = spec.recipe.small_crops

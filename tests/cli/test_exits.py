@@ -93,6 +93,14 @@ def test_the_same_spec_gives_the_same_bytes(folder: Path) -> None:
         assert (folder / "a" / file).read_bytes() == (folder / "b" / file).read_bytes()
 
 
+def test_another_workload_may_have_the_candidates(folder: Path) -> None:
+    path = spec(folder, objective="macs", workload="elsewhere.yaml")
+    assert exits(path, "--out", folder / "out").exit_code == 3
+    result = exits(path, "--workload", folder / "tiny.yaml", "--out", folder / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["workload"] == "tiny"
+
+
 def test_candidates_and_their_number_are_bounded(folder: Path) -> None:
     path = spec(folder, objective="macs", search={"candidates": ["late"]}, accuracy={"certify": False})
     result = exits(path, "--out", folder / "out", "--json")

@@ -7,7 +7,14 @@ import pytest
 
 from archsim.errors import InvalidInput
 from archsim.network.npz import write_npz
-from archsim.network.weights import Weights, expected_arrays, load_weights, network_hash, save_weights, tensor_hashes
+from archsim.network.weights import (
+    Weights,
+    expected_arrays,
+    load_weights,
+    network_hash,
+    save_weights,
+    tensor_hashes,
+)
 from tests.builders import build
 from tests.unit.functional_cases import EVERY_OPERATOR, every_operator
 

@@ -45,6 +45,25 @@ def test_weights_are_those_of_the_closed_forms(specs: Path) -> None:
     assert found["fat"] == 512 * 4096 + 4096 * 4096 + 4096 * 10
 
 
+@pytest.mark.parametrize(
+    ("name", "weights", "macs", "fat_weights"),
+    [
+        ("vgg16-cifar10", 14_715_584, 313_201_664, 33_625_792),
+        ("vgg16-tinyimagenet", 15_120_064, 1_253_195_776, 40_695_488),
+    ],
+)
+def test_counts_of_the_networks_that_are_trained(
+    specs: Path, name: str, weights: int, macs: int, fat_weights: int
+) -> None:
+    """By hand: 14,710,464 weights in the convolutions, then 512 K, 2048 K, or two layers of 4096 and one of K."""
+    plain = network_of(load_train_spec(specs / f"{name}.yaml"))
+    candidates = network_of(load_train_spec(specs / f"{name}-candidates.yaml"))
+    assert (plain.weights, plain.macs) == (candidates.weights, candidates.macs) == (weights, macs)
+    fat = next(branch for branch in candidates.branches if branch.name == "fat")
+    convolutions = sum(layer.weights for layer in candidates.trunk_until(fat))
+    assert convolutions + fat.weights == fat_weights
+
+
 def test_structures_that_do_not_fit_are_left_out(vgg: Network) -> None:
     assert [branch.name for branch in candidate_branches(vgg, EVERY, ["pool4", "pool5"])] == [
         *("g1-pool4", "g2-pool4", "bottleneck-pool4", "depthwise-pool4", "conv32-pool4", "g1-pool5"),

@@ -262,6 +262,27 @@ def test_only_named_branches_shape_the_trunk(spec: TrainSpec, folders: list[Path
     assert set(state.log[-1]["held_out_accuracy"]) == {"final", "exit2"}
 
 
+@pytest.mark.slow
+def test_the_recipe_for_tiny_imagenet_runs(repository: Path, tmp_path: Path) -> None:
+    """Both of its training runs, an epoch a phase, on 48 made-up images of its shape and number of classes."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (48, 64, 64, 3), dtype=np.uint8)
+    np.savez(tmp_path / "made-up.npz", images=images, labels=rng.integers(0, 200, 48))
+    for name in ("vgg16-tinyimagenet", "vgg16-tinyimagenet-candidates"):
+        full = load_train_spec(repository / "workloads" / "training" / f"{name}.yaml")
+        small_crops = full.recipe.small_crops and full.recipe.small_crops.model_copy(update={"epochs": 1})
+        recipe = full.recipe.model_copy(update={"epochs": 1, "batch": 16, "small_crops": small_crops})
+        data = full.data.model_copy(
+            update={"train": ["made-up.npz"], "test": None, "trace_images": 0, "held_out": 16}
+        )
+        heads = full.heads and full.heads.model_copy(update={"epochs": 1})
+        spec = full.model_copy(update={"recipe": recipe, "data": data, "heads": heads})
+        result = train(spec, [tmp_path], tmp_path / name)
+        network = load(result.workload).network
+        assert len(network.branches) == len(full.branches)
+        assert result.held_out["images"] == 16
+
+
 def test_one_cycle_goes_up_then_down() -> None:
     rates = [one_cycle(step, 100, 0.2) for step in range(100)]
     assert rates.index(max(rates)) == 30
