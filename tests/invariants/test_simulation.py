@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsim.errors import Deadlock
+from archsim.functional.decide import Decisions
+from archsim.functional.statistics import used_fraction
 from archsim.sim.channel import Channel
 from archsim.sim.decisions import ImagePath
 from archsim.sim.dma import Dma
@@ -48,6 +51,29 @@ def test_prefetched_bytes_of_an_exit_are_paid_and_wasted() -> None:
     used = sum(layer.weights for layer in machine.network.layers[:2]) + 12 * 12 * 3
     assert record.dram_read_bytes - record.wasted_bytes >= used
     assert record.dram_read_bytes - record.wasted_bytes - used < 4 * machine.program.dram.burst_bytes
+
+
+@pytest.mark.parametrize("leaves_at", [0, 1, None])
+@pytest.mark.parametrize("skipped", [(False, False), (True, False), (False, True)])
+def test_bytes_fetched_are_the_parameters_used(leaves_at: int | None, skipped: tuple[bool, bool]) -> None:
+    """*Parameters used* times the weights is what the DRAM delivers, besides the image and what is thrown away."""
+    if leaves_at is not None and skipped[leaves_at]:
+        return  # nobody leaves at a branch that was skipped
+    machine = Machine(arch=arch(branch_unit={"weight_sram_kib": 0}))
+    network = machine.network
+    met = [leaves_at is None or k <= leaves_at for k in range(2)]
+    evaluated = np.array([[m and not s for m, s in zip(met, skipped, strict=True)]])
+    exit_index = np.array([2 if leaves_at is None else leaves_at])
+    used = used_fraction(
+        Decisions(exit_index, evaluated, np.array([met]) & ~evaluated),
+        [sum(layer.weights for layer in network.trunk_until(branch)) for branch in network.branches],
+        [branch.weights for branch in network.branches],
+        network.weights,
+    )
+    record = machine.record(leaves_at, skipped)
+    image_bytes = network.input_shape.elements
+    rest = record.dram_read_bytes - record.wasted_bytes - image_bytes - round(used * network.weights)
+    assert 0 <= rest < 8 * machine.program.dram.burst_bytes  # every tensor is fetched in whole bursts
 
 
 def test_a_skipped_branch_costs_no_macs_and_less_time() -> None:
