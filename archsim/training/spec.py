@@ -47,7 +47,9 @@ class SmallCropsSpec(ConfigModel):
     """Epochs that see a part of every image, at its own scale."""
 
     epochs: Count
+    """The first so many epochs of joint training."""
     size_px: Count
+    """Side of the crop in pixels."""
 
 
 class RecipeSpec(ConfigModel):
