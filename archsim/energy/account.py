@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from archsim.counters import ACTIONS, COMPONENTS, Counters
 from archsim.energy.table import ActionKey, ResolvedTable
 from archsim.energy.uncertainty import EnergyTerm
+from archsim.units import pj_to_uj
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,12 @@ def account(counters: Counters, resolved: ResolvedTable) -> EnergyReport:
     return EnergyReport(math.fsum(by_component.values()), by_component, by_layer, by_action)
 
 
-def energy_terms(counters: Counters, resolved: ResolvedTable) -> tuple[EnergyTerm, ...]:
-    """The same energy by what it depends on: one term a component and unknown of the table, those above zero.
+def energy_terms(counters: Counters, resolved: ResolvedTable, images: int = 1) -> tuple[EnergyTerm, ...]:
+    """The same energy, in uJ an image, by what it depends on: one term a component and unknown of the table.
 
-    In the order of the table's rows; their sum is the total up to rounding.
+    Terms of zero are left out.
+
+    The order is that of the table's rows; their sum is the total up to rounding.
     """
     amounts: dict[ActionKey, int] = {}
     for (component, action, _), amount in counters:
@@ -60,6 +63,6 @@ def energy_terms(counters: Counters, resolved: ResolvedTable) -> tuple[EnergyTer
         if energy_pj > 0:
             energies_pj.setdefault((part.component, part.variable, part.uncertainty), []).append(energy_pj)
     return tuple(
-        EnergyTerm(component, variable, math.fsum(found), uncertainty)
+        EnergyTerm(component, variable, pj_to_uj(math.fsum(found) / images), uncertainty)
         for (component, variable, uncertainty), found in energies_pj.items()
     )

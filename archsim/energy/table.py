@@ -11,6 +11,7 @@ from archsim.config.dram import DramPresetSpec
 from archsim.config.energy import EnergyRowSpec, EnergyTableSpec
 from archsim.config.load import config_hash
 from archsim.counters import ACTIONS
+from archsim.energy.area import Area, area_of
 from archsim.energy.dram import command_energy
 from archsim.energy.law import power_law, process_scale
 from archsim.energy.quantities import Quantities
@@ -42,7 +43,7 @@ class ResolvedPart:
 class ResolvedTable:
     """Energy of every declared action on one accelerator.
 
-    name: of the table. energy_pj: (component, action) -> pJ per count, in the order of ACTIONS.
+    name: of the table. area: of the accelerator. energy_pj: (component, action) -> pJ per count, in the order of ACTIONS.
     parts: the terms that add up to them. unused: rows that this accelerator has no use for, as ``row:
     component.action``. extrapolated: terms used outside the range that their law was fitted to.
     table_hash: SHA-256 (hex) over the whole table, sources included.
@@ -50,10 +51,18 @@ class ResolvedTable:
 
     name: str
     table_hash: str
+    area: Area
     energy_pj: Mapping[ActionKey, float]
     parts: tuple[ResolvedPart, ...]
     unused: tuple[str, ...]
     extrapolated: tuple[str, ...]
+
+    @property
+    def unused_rows(self) -> tuple[str, ...]:
+        """Rows of which this accelerator uses nothing."""
+        used = {part.row for part in self.parts}
+        names = dict.fromkeys(label.partition(":")[0] for label in self.unused)
+        return tuple(name for name in names if name not in used)
 
     def parts_of(self, component: str, action: str) -> list[ResolvedPart]:
         """Terms of one action."""
@@ -153,11 +162,23 @@ class _Resolver:
         return ResolvedTable(
             name=self.table.name,
             table_hash=config_hash(self.table),
+            area=area_of(self.arch, self.table),
             energy_pj={key: math.fsum(energies) for key, energies in terms.items()},
             parts=tuple(self.parts),
             unused=tuple(self.unused),
-            extrapolated=tuple(self.extrapolated),
+            extrapolated=(*self.extrapolated, *self._areas_beyond()),
         )
+
+    def _areas_beyond(self) -> list[str]:
+        """SRAMs of another size than the floorplan holds for."""
+        valid_bytes = self.table.floorplan.valid_bytes
+        if valid_bytes is None or "global_buffer" in self.table.floorplan.components_mm2:
+            return []
+        size_bytes = self.quantities.value("storage_bytes", "global_buffer", "read_byte")
+        if valid_bytes[0] <= size_bytes <= valid_bytes[1]:
+            return []
+        label = f"floorplan: global_buffer: {size_bytes:g} bytes a bank"
+        return [f"{label}, fitted to {valid_bytes[0]:g}..{valid_bytes[1]:g}"]
 
 
 _DATASHEET_UNCERTAINTY = 0.2

@@ -26,14 +26,14 @@ COVERAGE_PERCENT = 95.0
 
 @dataclass(frozen=True, slots=True)
 class EnergyTerm:
-    """Energy of a component that depends on one unknown of the table; any unit, the same for all terms of a sum.
+    """Energy of a component that depends on one unknown of the table.
 
     variable: the unknown, by a name that is the same wherever the same row is used. uncertainty: relative, 95 %.
     """
 
     component: str
     variable: str
-    energy: float
+    energy_uj: float
     uncertainty: float
 
 
@@ -64,16 +64,16 @@ class Range:
         return f"{self.value:.2f}x ({self.low:.2f}-{self.high:.2f}x)"
 
 
-def half_width(terms: Iterable[EnergyTerm]) -> float:
+def half_width_uj(terms: Iterable[EnergyTerm]) -> float:
     """Half width of the 95 % range of a sum.
 
     >>> a, b = EnergyTerm("dram", "io", 10.0, 0.3), EnergyTerm("noc", "wire", 20.0, 0.2)
-    >>> half_width([a, b]), half_width([a, EnergyTerm("noc", "io", 20.0, 0.3)])
+    >>> half_width_uj([a, b]), half_width_uj([a, EnergyTerm("noc", "io", 20.0, 0.3)])
     (5.0, 9.0)
     """
     errors: dict[str, float] = {}
     for term in terms:
-        errors[term.variable] = errors.get(term.variable, 0.0) + term.energy * term.uncertainty
+        errors[term.variable] = errors.get(term.variable, 0.0) + term.energy_uj * term.uncertainty
     return math.hypot(*errors.values())
 
 
@@ -88,10 +88,10 @@ def ratio_range(
     >>> ratio_range(ours, theirs).times()  # one unknown: it cancels
     '0.20x (0.20-0.20x)'
     """
-    below = math.fsum(term.energy for term in denominator)
+    below = math.fsum(term.energy_uj for term in denominator)
     if below <= 0:
         raise ValueError("the denominator is zero")
-    value = math.fsum(term.energy for term in numerator) / below
+    value = math.fsum(term.energy_uj for term in numerator) / below
     spreads: dict[str, float] = {}
     for term in (*denominator, *numerator):
         spreads[term.variable] = max(term.uncertainty, spreads.get(term.variable, 0.0))
@@ -134,5 +134,5 @@ def _sum(
 ) -> npt.NDArray[np.float64]:
     total = np.zeros(samples)
     for term in terms:
-        total += term.energy * factors[term.variable]
+        total += term.energy_uj * factors[term.variable]
     return total
