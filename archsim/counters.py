@@ -60,9 +60,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("controller", "dispatch", "layer", "the array is configured for a layer"),
     Action("controller", "decision", "message", "a run, skip, exit or continue message is handled"),
     Action("leakage", "core_cycle", "cycle", "a core-clock cycle passes with the clock running"),
-    Action("leakage", "gated_cycle", "cycle", "a core-clock period passes with the clock stopped (clock.idle)"),
     Action(
-        "leakage", "off_cycle", "cycle", "a core-clock period passes with logic unpowered, SRAM on (clock.idle)"
+        "leakage", "gated_cycle", "cycle", "a core-clock period passes with the clock stopped (clock.idle)"
+    ),
+    Action(
+        "leakage",
+        "off_cycle",
+        "cycle",
+        "a core-clock period passes with logic unpowered, SRAM on (clock.idle)",
     ),
 )
 
@@ -97,6 +102,10 @@ class Counters:
         """Add all counts of another object."""
         for (component, action, layer), amount in other.counts.items():
             self.add(component, action, layer, amount)
+
+    def times(self, factor: int) -> Counters:
+        """All counts multiplied."""
+        return Counters({key: factor * amount for key, amount in self.counts.items()})
 
     def total(self, component: str, action: str, layer: str | None = None) -> int:
         """Sum over layers, or the count of one layer."""

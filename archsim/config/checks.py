@@ -49,7 +49,9 @@ def arch_problems(arch: ArchSpec, dram: DramPresetSpec, document: Document) -> l
         problems.append(document.problem("clock.core_mhz", message, f"the nearest that fit: {near}"))
     if arch.dram.idle == "power_down" and any(rail.idd2p_ma is None for rail in dram.rails):
         message = f"found power_down, but {dram.name} has a rail without idd2p_ma"
-        problems.append(document.problem("dram.idle", message, "use standby, or add the current to the preset"))
+        problems.append(
+            document.problem("dram.idle", message, "use standby, or add the current to the preset")
+        )
     return problems
 
 

@@ -125,7 +125,9 @@ class EnergyRowSpec(ConfigModel):
                     hint = did_you_mean(quantity, known)
                     raise ValueError(f"{self.component}.{action} has no quantity {quantity}; {hint}")
             if (self.law or self.valid_bytes) and "storage_bytes" not in known:
-                raise ValueError(f"{self.component}.{action} accesses no storage, a law of its size means nothing")
+                raise ValueError(
+                    f"{self.component}.{action} accesses no storage, a law of its size means nothing"
+                )
             if self.storage and action not in SPAD_ACTIONS:
                 raise ValueError(f"storage is for scratchpads, {self.component}.{action} is none")
         if self.unit == "uW" and (self.component != "leakage" or self.node_nm or self.voltage_v):

@@ -53,9 +53,7 @@ def area_of(arch: ArchSpec, table: EnergyTableSpec) -> Area:
         )
         if arch.dbp.enabled:
             lane_bits = _DBP_ADDER_BITS + arch.precision.activation_bits
-            found_um2["dbp_unit"] = sizes.um2_per_bit * (
-                arch.dbp_unit.lanes * lane_bits + 3 * _DBP_SUM_BITS
-            )
+            found_um2["dbp_unit"] = sizes.um2_per_bit * (arch.dbp_unit.lanes * lane_bits + 3 * _DBP_SUM_BITS)
     known_mm2 = table.floorplan.components_mm2
     return Area(
         {name: um2 / 1e6 for name, um2 in found_um2.items()} | dict(known_mm2), table.floorplan.uncertainty
@@ -82,7 +80,9 @@ def with_area(baseline: ArchSpec, table: EnergyTableSpec, area_mm2: float) -> Ar
     banks = math.floor((area_mm2 - rest_mm2) / kib_mm2 / bank_kib)
     size_kib = math.floor(banks * bank_kib)
     if size_kib <= buffer.filter_kib:
-        message = f"{baseline.name} needs {rest_mm2:.3f} mm2 beside its global buffer, expected less than {area_mm2:.3f}"
-        raise InvalidInput([Problem(baseline.name, "global_buffer.size_kib", message, "compare at equal PEs")])
+        message = f"needs {rest_mm2:.3f} mm2 beside its global buffer, expected less than {area_mm2:.3f}"
+        raise InvalidInput(
+            [Problem(baseline.name, "global_buffer.size_kib", message, "compare at equal PEs")]
+        )
     resized = buffer.model_copy(update={"size_kib": size_kib, "banks": banks})
     return baseline.model_copy(update={"global_buffer": resized})

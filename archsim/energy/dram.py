@@ -43,8 +43,9 @@ def command_energy(preset: DramPresetSpec) -> DramCommandEnergy:
     """Energy of each command of a DRAM preset.
 
     Per device and rail: ACT (its precharge included) VDD (IDD0 tRC - IDD3N tRAS - IDD2N tRP) with tRC = tRAS + tRP;
-    RD VDD (IDD4R - IDD3N) burst; WR likewise; REF VDD (IDD5 - IDD3N) tRFC; standby VDD IDD3N a cycle, idle VDD
-    IDD2N, power-down VDD IDD2P (where a preset does not tell it, as idle); summed over rails, times devices. Raises InvalidInput when a command comes out negative.
+    RD VDD (IDD4R - IDD3N) burst; WR likewise; REF VDD (IDD5 - IDD3N) tRFC; standby VDD IDD3N a cycle, idle VDD IDD2N,
+    power-down VDD IDD2P (where a preset does not tell it, as idle); summed over rails, times devices.
+    Raises InvalidInput when a command comes out negative.
     """
     timing, devices = preset.timing, preset.devices
 

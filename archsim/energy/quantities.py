@@ -58,7 +58,7 @@ class Quantities:
 
     @property
     def mac_cells(self) -> int:
-        """Cells of a MAC: a multiplier is an array of activation x weight cells, each about as large as a stored bit."""
+        """Of a MAC: a multiplier is an array of activation x weight cells, each about as large as a stored bit."""
         bits = self._arch.precision
         return bits.activation_bits * bits.weight_bits + bits.psum_bits
 

@@ -43,8 +43,8 @@ class ResolvedPart:
 class ResolvedTable:
     """Energy of every declared action on one accelerator.
 
-    name: of the table. area: of the accelerator. energy_pj: (component, action) -> pJ per count, in the order of ACTIONS.
-    parts: the terms that add up to them. unused: rows that this accelerator has no use for, as ``row:
+    name: of the table. area: of the accelerator. energy_pj: (component, action) -> pJ per count, in the order of
+    ACTIONS. parts: the terms that add up to them. unused: rows that this accelerator has no use for, as ``row:
     component.action``. extrapolated: terms used outside the range that their law was fitted to.
     table_hash: SHA-256 (hex) over the whole table, sources included.
     """

@@ -78,7 +78,10 @@ def half_width_uj(terms: Iterable[EnergyTerm]) -> float:
 
 
 def ratio_range(
-    numerator: Sequence[EnergyTerm], denominator: Sequence[EnergyTerm], samples: int = SAMPLES, seed: int = SEED
+    numerator: Sequence[EnergyTerm],
+    denominator: Sequence[EnergyTerm],
+    samples: int = SAMPLES,
+    seed: int = SEED,
 ) -> Range:
     """Numerator over denominator; the value is that of the table as it is.
 
@@ -114,9 +117,7 @@ def saving_range(ours: Sequence[EnergyTerm], baseline: Sequence[EnergyTerm]) -> 
     return Range(1 - ratio.value, 1 - ratio.high, 1 - ratio.low)
 
 
-def _factors(
-    spreads: dict[str, float], samples: int, seed: int
-) -> dict[str, npt.NDArray[np.float64]]:
+def _factors(spreads: dict[str, float], samples: int, seed: int) -> dict[str, npt.NDArray[np.float64]]:
     """Lognormal factors of mean 1 and a standard deviation of half the uncertainty, each with a stream of its own.
 
     A stream depends on the name alone, so that an unknown that both of two ratios hold is the same in both.

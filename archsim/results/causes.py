@@ -1,14 +1,15 @@
 """What the energy of an image was spent for: its counters split by cause, exactly. Pure.
 
-``useful``: layers that the image needed. ``wasted``: what an exit made useless, fetched for layers that never ran or run
-for an image that had left, and the cycles from the decision to the end of the image. ``branch``, ``dbp``: the units,
-their fetches, and the cycles in which the array waits for their decision. ``stalled``: cycles (leakage, clock, DRAM
-background) in which the array holds a layer and waits for data or space. ``idle``: cycles between images.
+``useful``: layers that the image needed. ``wasted``: what an exit made useless, fetched for layers that never ran or
+run for an image that had left, and the cycles from the decision to the end of the image. ``branch``, ``dbp``: the
+units, their fetches, and the cycles in which the array waits for their decision. ``stalled``: cycles (leakage, clock,
+DRAM background) in which the array holds a layer and waits for data or space. ``idle``: cycles between images.
 """
 
 from __future__ import annotations
 
 from archsim.counters import Counters
+from archsim.mapping.fusion import fuse_layers
 from archsim.network.graph import Network
 from archsim.sim.records import ImageRecord, LayerRecord
 
@@ -27,8 +28,8 @@ class CauseSplit:
         self._result_cycles = result_cycles
         self._branches = {branch.name for branch in network.branches}
         self._branches_after = {
-            layer.name: [branch.name for branch in network.branches_after(layer.name)]
-            for layer in network.layers
+            run.layer.name: [branch.name for branch in network.branches_after(run.output_tensor)]
+            for run in fuse_layers(network.layers)[0]
         }
 
     def add(self, record: ImageRecord, causes: dict[str, Counters]) -> None:
@@ -38,9 +39,7 @@ class CauseSplit:
             for cause, part in self._shares(image, component, action, layer, amount).items():
                 causes.setdefault(cause, Counters()).add(component, action, layer, part)
 
-    def _shares(
-        self, image: _Image, component: str, action: str, layer: str, amount: int
-    ) -> dict[str, int]:
+    def _shares(self, image: _Image, component: str, action: str, layer: str, amount: int) -> dict[str, int]:
         if (component, action) in _PER_CYCLE:
             return self._cycle_shares(image, layer, amount)
         if layer in image.thrown_away:
@@ -112,4 +111,6 @@ class _Image:
         bursts = self.total("dram", "read_burst", branch) + self.total("dram", "write_burst", branch)
         if action == "read_burst":
             return min(self._wasted_bursts, amount)
-        return amount * min(self._wasted_bursts, bursts) // bursts if bursts and action != "write_burst" else 0
+        return (
+            amount * min(self._wasted_bursts, bursts) // bursts if bursts and action != "write_burst" else 0
+        )
