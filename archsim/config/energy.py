@@ -31,6 +31,15 @@ _PER_OF_UNIT: dict[str, tuple[Per, ...]] = {
 }
 
 
+def per_of(component: str, action: str) -> tuple[Per, ...]:
+    """What a row of an action may pay for.
+
+    >>> per_of("noc", "psum_byte"), per_of("pe_array", "mac")
+    (('byte', 'bit'), ('access',))
+    """
+    return _PER_OF_UNIT.get(_UNIT_OF[component, action], ("access",))
+
+
 def quantities_of(component: str, action: str) -> frozenset[str]:
     """Sizes of the accelerator (:mod:`archsim.energy.quantities`) that exist for one action.
 
@@ -114,7 +123,7 @@ class EnergyRowSpec(ConfigModel):
     @model_validator(mode="after")
     def _fits_its_actions(self) -> Self:
         for action in self.actions:
-            allowed = _PER_OF_UNIT.get(_UNIT_OF[self.component, action], ("access",))
+            allowed = per_of(self.component, action)
             if self.per not in allowed:
                 raise ValueError(
                     f"{self.component}.{action} is counted per {' or '.join(allowed)}, not {self.per}"
