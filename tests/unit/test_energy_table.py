@@ -14,7 +14,7 @@ from archsim.energy.account import account
 from archsim.energy.quantities import Quantities
 from archsim.energy.table import ResolvedTable
 from archsim.errors import InvalidInput
-from tests.unit.energy_cases import TABLE, arch, edited, eyeriss, resolved
+from tests.unit.energy_cases import DRAM, TABLE, arch, edited, eyeriss, resolved
 
 
 def mac_with_spads_pj(table: ResolvedTable) -> float:
@@ -164,6 +164,7 @@ def test_use_beyond_a_law_is_reported() -> None:
     assert table.extrapolated == (
         "global_buffer_read_bank: global_buffer.read_byte: 2.09715e+06 bytes, fitted to 512..524288",
         "global_buffer_write_bank: global_buffer.write_byte: 2.09715e+06 bytes, fitted to 512..524288",
+        "floorplan: global_buffer: 2.09715e+06 bytes a bank, fitted to 1024..524288",
     )
 
 
@@ -274,3 +275,53 @@ def test_bad_rows_are_all_reported_with_their_place(tmp_path: Path) -> None:
 def test_rows_that_make_no_sense_are_refused(keys: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         edited({"pe_array_mac_adder": keys})
+
+
+def test_at_45_nm_a_mac_is_between_what_others_publish() -> None:
+    """The scaling rule on Eyeriss at 45 nm against the Sparseloop artifact's table of that node, 16 bits."""
+    table = resolved(eyeriss(), load_energy_table("45nm"))
+    bare = table.energy_pj["pe_array", "mac"] - 32 * 0.1354 * (45 / 65) * 0.81
+    assert bare == pytest.approx(256 * 0.003125 + 16 * 0.003125)
+    assert bare < 2.20035 < table.energy_pj["pe_array", "mac"]
+    assert table.energy_pj["pe_array", "gated_mac"] == pytest.approx(0.06595, rel=1e-3)
+    assert table.energy_pj["pe_array", "psum_spad_read"] == pytest.approx(0.25281, rel=1e-3)
+    assert table.area.total_mm2 == pytest.approx(resolved(eyeriss()).area.total_mm2 * (45 / 65) ** 2)
+
+
+def test_relative_costs_are_those_of_the_paper() -> None:
+    """ISCA 2016, Table IV: 1, 2, 6 and 200 MACs for 16 bits, whatever the sizes."""
+    table = load_energy_table("relative")
+    for accelerator in (eyeriss(), eyeriss().model_copy(update={"pe_array": arch().pe_array})):
+        costs = resolved(accelerator, table).energy_pj
+        assert costs["pe_array", "mac"] == costs["pe_array", "psum_spad_write"] == 1.0
+        assert 2 * costs["noc", "psum_byte"] == 2.0
+        assert 2 * costs["global_buffer", "write_byte"] == 6.0
+        assert costs["dram", "read_burst"] == 200.0 * DRAM.burst_bytes / 2
+        assert costs["leakage", "core_cycle"] == 0.0
+
+
+def test_a_constant_for_a_bit_replaces_the_commands_of_the_dram() -> None:
+    table = resolved(table=load_energy_table("65nm-dram-8pj-per-bit"))
+    assert table.energy_pj["dram", "read_burst"] == 8.0 * 8 * DRAM.burst_bytes
+    assert table.energy_pj["dram", "standby_cycle"] == table.energy_pj["dram", "activate"] == 0.0
+    others = [key for key in table.energy_pj if key[0] != "dram"]
+    assert all(table.energy_pj[key] == resolved().energy_pj[key] for key in others)
+
+
+def test_a_row_that_nothing_uses_is_named() -> None:
+    assert resolved().unused_rows == ()
+    no_registers = resolved(table=edited(register_spad_max_bytes=0))
+    assert no_registers.unused_rows == ("pe_array_spad_register_cell", "pe_array_spad_register_word_select")
+    wide = resolved(arch(global_buffer={"size_kib": 108, "banks": 216}))
+    assert wide.extrapolated == ("floorplan: global_buffer: 512 bytes a bank, fitted to 1024..524288",)
+
+
+def test_a_law_has_points_in_order() -> None:
+    for law in (
+        {"storage_bytes": [2, 1], "energy_pj": [1, 1]},
+        {"storage_bytes": [1, 2, 3], "energy_pj": [1, 1]},
+    ):
+        with pytest.raises(ValidationError, match=r"must ascend|differ in length"):
+            edited({"global_buffer_read_bank": {"law": law}})
+    with pytest.raises(ValidationError, match="accesses no storage"):
+        edited({"noc_wire": {"law": {"storage_bytes": [1, 2], "energy_pj": [1, 1]}}})
