@@ -23,6 +23,7 @@ from archsim.config.load import (
     read_arch,
 )
 from archsim.energy.account import account
+from archsim.energy.area import Area
 from archsim.energy.table import ResolvedTable, resolve
 from archsim.errors import InvalidInput, Problem
 from archsim.functional.decide import Policy, decide
@@ -36,7 +37,7 @@ from archsim.results.assemble import Measurements, measure
 from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
 from archsim.results.host import Host, Stopwatch
 from archsim.results.queueing import BACK_TO_BACK, Queue, parse_arrivals, poisson_arrivals, serve
-from archsim.results.run_result import Discordant, EvaluateResult, ImageResult, RunResult
+from archsim.results.run_result import AreaResult, Discordant, EvaluateResult, ImageResult, RunResult
 from archsim.results.source import Progress, Source, Workload
 from archsim.results.store import check_out_dir, write_run
 from archsim.sim.engine import Engine, Simulator
@@ -124,7 +125,7 @@ def simulate(
     simulator = Simulator(setup.workload.network, setup.arch, setup.dram, cast(Engine, engine))
     run_sums, per_image, quality = _replay(setup, simulator, source, progress)
     queue = _queue(per_image, arrivals, setup.arch.clock.core_mhz, seed)
-    measured = measure(run_sums, per_image, queue, setup.resolved, setup.arch.clock.core_mhz)
+    measured = measure(run_sums, per_image, queue, setup.resolved, setup.arch, setup.dram)
     asked = _Asked(simulator.engine, seed, tuple(overrides), arrivals or ALONE)
     result = _run_result(setup, asked, quality, run_sums, measured, watch)
     return write_run(result, out_dir) if out_dir is not None else result
@@ -216,7 +217,7 @@ def _replay(
 ) -> tuple[RunSums, list[ImageResult], ExitStatistics]:
     """Compute, decide and simulate part by part, so that memory does not grow with the zero maps of all images."""
     network = setup.workload.network
-    sums = RunSums(network, setup.dram.burst_bytes)
+    sums = RunSums(network, setup.dram.burst_bytes, setup.arch.controller.result_cycles)
     per_image: list[ImageResult] = []
     traces: list[FunctionalTrace] = []
     total = source.limit or 0
@@ -255,6 +256,10 @@ def _image_result(
         wasted_bytes=record.wasted_bytes,
         branches_skipped=tuple(branch.name for branch in record.branches if branch.skipped),
     )
+
+
+def _area(area: Area) -> AreaResult:
+    return AreaResult(area.total_mm2, dict(area.by_component), area.uncertainty)
 
 
 def _queue(per_image: list[ImageResult], arrivals: str | None, core_mhz: int, seed: int) -> Queue | None:
@@ -325,6 +330,12 @@ def _run_result(
         energy_uj_per_image=measured.energy_uj_per_image,
         dram_bytes_per_image=sums.dram_bytes_per_image(),
         layers=measured.layers,
+        energy_uncertainty_uj=measured.energy_uncertainty_uj,
+        energy_by_cause_uj=measured.energy_by_cause_uj,
+        energy_terms=measured.energy_terms,
+        energy_rows_unused=setup.resolved.unused_rows,
+        energy_rows_extrapolated=setup.resolved.extrapolated,
+        area_mm2=_area(setup.resolved.area),
         host=watch.stop(),
         per_image=measured.per_image,
     )

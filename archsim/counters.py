@@ -24,7 +24,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("dram", "read_burst", "burst", "a column read moves one burst over the channel"),
     Action("dram", "write_burst", "burst", "a column write moves one burst over the channel"),
     Action("dram", "refresh", "command", "all banks are refreshed"),
-    Action("dram", "standby_cycle", "DRAM cycle", "background power of the channel while the image runs"),
+    Action("dram", "standby_cycle", "DRAM cycle", "background of the channel while an image runs, rows open"),
+    Action("dram", "idle_cycle", "DRAM cycle", "background between images, rows closed"),
+    Action("dram", "power_down_cycle", "DRAM cycle", "background between images, powered down (dram.idle)"),
     Action("global_buffer", "read_byte", "byte", "a byte is read for the array, the branch unit or the DMA"),
     Action("global_buffer", "write_byte", "byte", "a byte is written by the array or the DMA"),
     Action("noc", "ifmap_byte", "byte", "an activation byte is multicast from the buffer to its PEs"),
@@ -57,7 +59,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("dbp_unit", "compare", "comparison", "the sum is compared with a bound"),
     Action("controller", "dispatch", "layer", "the array is configured for a layer"),
     Action("controller", "decision", "message", "a run, skip, exit or continue message is handled"),
-    Action("leakage", "core_cycle", "cycle", "a core-clock cycle passes with the chip powered"),
+    Action("leakage", "core_cycle", "cycle", "a core-clock cycle passes with the clock running"),
+    Action(
+        "leakage", "gated_cycle", "cycle", "a core-clock period passes with the clock stopped (clock.idle)"
+    ),
+    Action(
+        "leakage",
+        "off_cycle",
+        "cycle",
+        "a core-clock period passes with logic unpowered, SRAM on (clock.idle)",
+    ),
 )
 
 COMPONENTS: tuple[str, ...] = tuple(dict.fromkeys(action.component for action in ACTIONS))
@@ -91,6 +102,10 @@ class Counters:
         """Add all counts of another object."""
         for (component, action, layer), amount in other.counts.items():
             self.add(component, action, layer, amount)
+
+    def times(self, factor: int) -> Counters:
+        """All counts multiplied."""
+        return Counters({key: factor * amount for key, amount in self.counts.items()})
 
     def total(self, component: str, action: str, layer: str | None = None) -> int:
         """Sum over layers, or the count of one layer."""

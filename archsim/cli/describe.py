@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archsim.cli.options import json_option
+from archsim.cli.options import json_option, set_option
 from archsim.cli.output import print_json, print_table, print_title
+from archsim.results.defaults import DEFAULT_ARCH
 
 if TYPE_CHECKING:
     from archsim.cli.descriptions import Description
@@ -15,8 +16,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="NAME|COMPONENT")
+@click.option("--arch", metavar="A", help=f"With energy: the accelerator (default: {DEFAULT_ARCH}).")
+@click.option("--energy-table", metavar="T", help="With energy: the table (default: the one the arch names).")
+@set_option
 @json_option
-def describe(name: str, as_json: bool) -> None:
+def describe(
+    name: str, arch: str | None, energy_table: str | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
     """One built-in, one file or one hardware component in detail.
 
     \b
@@ -25,11 +31,18 @@ def describe(name: str, as_json: bool) -> None:
 
     NAME is a workload (its layers and branches), an architecture (all parameters with units), a DRAM preset or an
     energy table: a built-in name or the path of a file. COMPONENT is one of dram, global_buffer, noc, pe_array,
-    branch_unit, dbp_unit, controller and leakage: its parameters and the actions counted of it.
+    branch_unit, dbp_unit, controller and leakage: its parameters and the actions counted of it. "energy" is an energy
+    table on an accelerator: the pJ of every action, the rows they are made of with their sources, and the area.
     """
     from archsim.cli.descriptions import describe_name
+    from archsim.cli.energy_description import NAME, describe_energy
 
-    description = describe_name(name)
+    if name == NAME:
+        description = describe_energy(arch or DEFAULT_ARCH, energy_table, overrides)
+    elif arch or energy_table or overrides:
+        raise click.UsageError("--arch, --energy-table and --set are for: archsim describe energy.")
+    else:
+        description = describe_name(name)
     if as_json:
         print_json(
             {"name": name, "kind": description.kind, "description": description.text, **description.tables}

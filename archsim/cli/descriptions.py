@@ -14,6 +14,7 @@ from archsim.config.dram import DramPresetSpec
 from archsim.config.load import load_arch, load_dram_preset, load_energy_table
 from archsim.config.yaml_io import read_document
 from archsim.counters import ACTIONS, COMPONENTS
+from archsim.energy.area import Area, area_of
 from archsim.errors import InvalidInput, Problem, did_you_mean
 from archsim.network.graph import Branch, Network
 from archsim.resources import Kind, builtin_names
@@ -69,7 +70,7 @@ def describe_name(name: str) -> Description:
 def _kind_of_file(name: str) -> Kind:
     path = Path(name)
     if not path.is_file():
-        known = [*COMPONENTS, *(builtin for kind in _DESCRIBERS for builtin in builtin_names(kind))]
+        known = [*COMPONENTS, "energy", *(builtin for kind in _DESCRIBERS for builtin in builtin_names(kind))]
         message = "no component, built-in or file has this name"
         raise InvalidInput([Problem(name, "", message, did_you_mean(name, known))])
     document = read_document(path)
@@ -130,7 +131,17 @@ def unit_of(parameter: str) -> str:
 
 def _arch(name: str) -> Description:
     arch = load_arch(name)
-    return Description(Kind.ARCH.value, arch.description, {"parameters": parameters_of(arch)})
+    area = area_of(arch, load_energy_table(arch.energy_table))
+    tables = {"parameters": parameters_of(arch), "area": area_rows(area)}
+    return Description(Kind.ARCH.value, arch.description, tables)
+
+
+def area_rows(area: Area) -> Rows:
+    """Area by component, its sum last."""
+    return [
+        {"component": name, "mm2": mm2, "uncertainty %": round(100 * area.uncertainty, 1)}
+        for name, mm2 in {**area.by_component, "total": area.total_mm2}.items()
+    ]
 
 
 def _dram(name: str) -> Description:
@@ -169,7 +180,12 @@ def _energy_table(name: str) -> Description:
             "row": key,
             "value": row.value,
             "unit": f"{row.unit}/{row.per}",
-            "scales with": ", ".join(f"{size}^{exponent:g}" for size, exponent in row.scales_with.items()),
+            "scales with": ", ".join(
+                [
+                    *(f"{size}^{exponent:g}" for size, exponent in row.scales_with.items()),
+                    *(["law of storage_bytes"] if row.law else []),
+                ]
+            ),
             "uncertainty": f"{100 * row.uncertainty:g} %",
             "source": " ".join(row.source.split()),
         }

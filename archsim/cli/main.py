@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "train": ("archsim.cli.train:train", "Train a trunk with its branches and export an int8 workload."),
     "plot": ("archsim.cli.plot:plot", "Plots of results: energy, latency, exits."),
+    "energy": ("archsim.cli.energy:energy", "Exchange energy tables with Accelergy and Timeloop."),
     "validate": ("archsim.cli.validate:validate", "Errors of the simulation against ground truth."),
     "list": (
         "archsim.cli.list_builtins:list_builtins",

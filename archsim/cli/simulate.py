@@ -101,15 +101,26 @@ def simulate(
     if result.engine != engine:
         note(f"the {engine} engine does not have this hardware, the {result.engine} engine ran instead")
     note_files(result.files)
+    _note_rows(result)
     if as_json:
         print_json(result.to_json())
     else:
         _print_result(result)
 
 
+def _note_rows(result: RunResult) -> None:
+    """Say on stderr which rows of the energy table were not used, and which beyond what they hold for."""
+    table = f"energy table {result.energy_table}"
+    if result.energy_rows_unused:
+        note(f"{table}: rows that {result.arch} has no use for: {', '.join(result.energy_rows_unused)}")
+    for row in result.energy_rows_extrapolated:
+        note(f"{table}: beyond its range: {row}")
+
+
 def _print_result(result: RunResult) -> None:
     print_title(
-        f"{result.workload} on {result.arch}, {result.images} images, energy table {result.energy_table}"
+        f"{result.workload} on {result.arch}, {result.images} images, energy table {result.energy_table} "
+        f"({result.energy_table_hash[:8]})"
     )
     cycles, latency = result.cycles, result.latency_us
     print_table(
@@ -126,7 +137,8 @@ def _print_result(result: RunResult) -> None:
     click.echo(
         f"accuracy {percent(result.accuracy)}, parameters used {percent(result.params_used_fraction)}, "
         f"MACs used {percent(result.macs_used_fraction)}\n"
-        f"throughput {result.throughput_ips:.1f} images/s, energy {result.energy_uj_per_image.total:.3f} uJ/image\n"
+        f"throughput {result.throughput_ips:.1f} images/s, energy {result.energy_uj_per_image.total:.3f} uJ/image"
+        f"{_plus_minus(result)}\n"
         f"DRAM {dram.read:.0f} B read, {dram.write:.0f} B written, {dram.wasted:.0f} B wasted an image\n"
     )
     print_exits(result.images, result.exits, result.branches)
@@ -135,14 +147,29 @@ def _print_result(result: RunResult) -> None:
     _print_layers(result)
 
 
+def _plus_minus(result: RunResult) -> str:
+    found = result.energy_uncertainty_uj
+    return "" if found is None else f" +- {found.total:.3f}"
+
+
 def _print_energy(result: RunResult) -> None:
     total = result.energy_uj_per_image.total
+    widths = result.energy_uncertainty_uj.by_component if result.energy_uncertainty_uj else {}
     rows = [
-        (name, f"{energy:.4f}", percent(energy / total if total else 0.0))
+        (name, f"{energy:.4f}", f"{widths.get(name, 0.0):.4f}", _share(energy, total))
         for name, energy in result.energy_uj_per_image.by_component.items()
     ]
-    print_table(("component", "uJ/image", "share"), rows)
+    print_table(("component", "uJ/image", "+-", "share"), rows)
     click.echo()
+    causes = [
+        (cause, f"{energy:.4f}", _share(energy, total)) for cause, energy in result.energy_by_cause_uj.items()
+    ]
+    print_table(("spent on", "uJ/image", "share"), causes)
+    click.echo()
+
+
+def _share(part: float, whole: float) -> str:
+    return percent(part / whole if whole else 0.0)
 
 
 def _print_layers(result: RunResult) -> None:

@@ -16,6 +16,9 @@ Bits = Literal[4, 8, 16, 32]
 class ClockSpec(ConfigModel):
     core_mhz: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Clock of everything but the DRAM; the DRAM clock must be an integer multiple of it."""
+    idle: Literal["running", "clock_gated", "power_gated"] = "running"
+    """From an exit or the last layer to the next arrival (``--arrivals``): the clock runs, stops, or the supply of the
+    logic is off. SRAM keeps its contents."""
 
 
 class PrecisionSpec(ConfigModel):
@@ -103,6 +106,8 @@ class DramSpec(ConfigModel):
     """Address bits from the top: a stream stays in one row, or visits all banks in turn."""
     queue_entries: Annotated[int, Field(ge=1, le=1024)] = 32
     """Bursts that the read buffer, and the write buffer, of the controller hold (first ready, first come only)."""
+    idle: Literal["standby", "power_down"] = "standby"
+    """Between images (``--arrivals``), rows closed: precharged standby, or power-down. Refreshes go on in both."""
 
 
 class BranchUnitSpec(ConfigModel):

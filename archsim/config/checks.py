@@ -47,6 +47,11 @@ def arch_problems(arch: ArchSpec, dram: DramPresetSpec, document: Document) -> l
         message = f"found {core_mhz}, expected a divisor of {dram.clock_mhz}, the clock of {dram.name} in MHz"
         near = ", ".join(map(str, fitting_core_clocks_mhz(dram.clock_mhz, core_mhz)))
         problems.append(document.problem("clock.core_mhz", message, f"the nearest that fit: {near}"))
+    if arch.dram.idle == "power_down" and any(rail.idd2p_ma is None for rail in dram.rails):
+        message = f"found power_down, but {dram.name} has a rail without idd2p_ma"
+        problems.append(
+            document.problem("dram.idle", message, "use standby, or add the current to the preset")
+        )
     return problems
 
 

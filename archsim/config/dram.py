@@ -61,6 +61,8 @@ class DramRailSpec(ConfigModel):
     """Activate-precharge current of a device, in mA."""
     idd2n_ma: Milliamps
     """Precharged standby current, in mA."""
+    idd2p_ma: Milliamps | None = None
+    """Precharged power-down current, in mA; needed for ``dram.idle: power_down``."""
     idd3n_ma: Milliamps
     """Active standby current, in mA."""
     idd4r_ma: Milliamps

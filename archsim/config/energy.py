@@ -31,6 +31,15 @@ _PER_OF_UNIT: dict[str, tuple[Per, ...]] = {
 }
 
 
+def per_of(component: str, action: str) -> tuple[Per, ...]:
+    """What a row of an action may pay for.
+
+    >>> per_of("noc", "psum_byte"), per_of("pe_array", "mac")
+    (('byte', 'bit'), ('access',))
+    """
+    return _PER_OF_UNIT.get(_UNIT_OF[component, action], ("access",))
+
+
 def quantities_of(component: str, action: str) -> frozenset[str]:
     """Sizes of the accelerator (:mod:`archsim.energy.quantities`) that exist for one action.
 
@@ -49,8 +58,25 @@ def quantities_of(component: str, action: str) -> frozenset[str]:
     return frozenset(found)
 
 
+class SizeLawSpec(ConfigModel):
+    """A power law of ``storage_bytes`` from one size to the next, through these points."""
+
+    storage_bytes: Annotated[list[Annotated[float, Field(gt=0, le=1e12)]], Field(min_length=2)]
+    """Sizes, ascending. Beyond the first and the last the nearest law goes on, and the use is reported."""
+    energy_pj: Annotated[list[Annotated[float, Field(gt=0, le=1e9)]], Field(min_length=2)]
+    """Energy at these sizes; the ``value`` of the row multiplies it."""
+
+    @model_validator(mode="after")
+    def _is_a_curve(self) -> Self:
+        if len(self.storage_bytes) != len(self.energy_pj):
+            raise ValueError("storage_bytes and energy_pj differ in length")
+        if sorted(set(self.storage_bytes)) != self.storage_bytes:
+            raise ValueError("storage_bytes must ascend")
+        return self
+
+
 class EnergyRowSpec(ConfigModel):
-    """One term of one or several actions: ``value`` x width (``per: bit``) x product of quantity ** exponent.
+    """One term of one or several actions: ``value`` x width (``per: bit``) x product of quantity ** exponent x law.
 
     A pJ value is given as its source gives it, at ``node_nm`` and ``voltage_v``, and scaled to those of the table;
     without them it is taken as it is.
@@ -65,17 +91,22 @@ class EnergyRowSpec(ConfigModel):
     """What one ``value`` pays for; ``bit`` multiplies it with the width of the word, byte or burst counted."""
     scales_with: dict[Name, Annotated[float, Field(ge=-4, le=4)]] = {}
     """Exponent by quantity; the value is for all of them at 1."""
+    law: SizeLawSpec | None = None
+    """How the energy grows with the size of what is accessed; ``value`` multiplies it."""
     storage: Literal["registers", "sram"] | None = None
     """For scratchpads: the row is used only when the scratchpad is built of this."""
     valid_bytes: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    """Smallest and largest ``storage_bytes`` that the law was fitted to; beyond, the resolver says so."""
+    """Smallest and largest ``storage_bytes`` that the row holds for (default: those of its law); a use beyond is
+    reported."""
     width_bits: Annotated[int, Field(ge=1, le=1 << 16)] | None = None
     """Width that the source's value is for, as a note; scaling is by ``per`` and ``scales_with`` alone."""
     node_nm: Annotated[float, Field(gt=0, le=1000)] | None = None
     voltage_v: Annotated[float, Field(gt=0, le=10)] | None = None
     source: Annotated[str, Field(min_length=1)]
     uncertainty: Annotated[float, Field(ge=0, le=100)]
-    """Relative: 0.3 is +-30 %; above 1 the value is known to an order of magnitude only."""
+    """Relative half width of the 95 % range: 0.3 is +-30 %; above 1 only the order of magnitude is known."""
+    error_group: Name | None = None
+    """Rows that name the same group come from one unknown and err together (the terms of one fit); others do not."""
 
     @field_validator("actions")
     @classmethod
@@ -92,7 +123,7 @@ class EnergyRowSpec(ConfigModel):
     @model_validator(mode="after")
     def _fits_its_actions(self) -> Self:
         for action in self.actions:
-            allowed = _PER_OF_UNIT.get(_UNIT_OF[self.component, action], ("access",))
+            allowed = per_of(self.component, action)
             if self.per not in allowed:
                 raise ValueError(
                     f"{self.component}.{action} is counted per {' or '.join(allowed)}, not {self.per}"
@@ -102,6 +133,10 @@ class EnergyRowSpec(ConfigModel):
                 if quantity not in known:
                     hint = did_you_mean(quantity, known)
                     raise ValueError(f"{self.component}.{action} has no quantity {quantity}; {hint}")
+            if (self.law or self.valid_bytes) and "storage_bytes" not in known:
+                raise ValueError(
+                    f"{self.component}.{action} accesses no storage, a law of its size means nothing"
+                )
             if self.storage and action not in SPAD_ACTIONS:
                 raise ValueError(f"storage is for scratchpads, {self.component}.{action} is none")
         if self.unit == "uW" and (self.component != "leakage" or self.node_nm or self.voltage_v):
@@ -112,12 +147,21 @@ class EnergyRowSpec(ConfigModel):
 
 
 class FloorplanSpec(ConfigModel):
-    """Areas from which the lengths of wires follow."""
+    """Areas, from which the lengths of wires follow."""
 
     pe_um2_per_bit: Annotated[float, Field(gt=0, le=1e6)]
-    """Area of a PE per stored bit, multiplier cell (activation x weight bits) and psum bit."""
+    """Area of a PE per stored bit, multiplier cell (activation x weight bits) and psum bit; of other logic likewise."""
     sram_um2_per_byte: Annotated[float, Field(gt=0, le=1e6)]
+    """Area of an SRAM."""
+    valid_bytes: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    """Smallest and largest SRAM that ``sram_um2_per_byte`` holds for."""
+    node_nm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Process of the areas; they are scaled to that of the table by the square of the ratio. None: as they are."""
+    components_mm2: dict[Component, Annotated[float, Field(ge=0, le=1e6)]] = {}
+    """Areas that are known as a whole; they win over the law."""
     source: Annotated[str, Field(min_length=1)]
+    uncertainty: Annotated[float, Field(ge=0, le=100)] = 0.3
+    """Relative half width of the 95 % range of every area."""
 
 
 class EnergyTableSpec(ConfigModel):
@@ -135,3 +179,17 @@ class EnergyTableSpec(ConfigModel):
     floorplan: FloorplanSpec
     rows: Annotated[dict[Name, EnergyRowSpec], Field(min_length=1, max_length=10_000)]
     """Terms by name; a table that ``extends`` this one replaces or adds single rows by it."""
+
+    @model_validator(mode="after")
+    def _groups_agree(self) -> Self:
+        uncertainties: dict[str, float] = {}
+        for name, row in self.rows.items():
+            if row.error_group is None:
+                continue
+            agreed = uncertainties.setdefault(row.error_group, row.uncertainty)
+            if agreed != row.uncertainty:
+                raise ValueError(
+                    f'rows of error_group "{row.error_group}" must have one uncertainty, {name} has '
+                    f"{row.uncertainty:g} and another {agreed:g}"
+                )
+        return self

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from archsim.counters import ACTIONS, COMPONENTS, Counters
 from archsim.energy.table import ActionKey, ResolvedTable
+from archsim.energy.uncertainty import EnergyTerm
+from archsim.units import pj_to_uj
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,24 @@ def account(counters: Counters, resolved: ResolvedTable) -> EnergyReport:
         for layer, counts in sorted(layers.items())
     }
     return EnergyReport(math.fsum(by_component.values()), by_component, by_layer, by_action)
+
+
+def energy_terms(counters: Counters, resolved: ResolvedTable, images: int = 1) -> tuple[EnergyTerm, ...]:
+    """The same energy, in uJ an image, by what it depends on: one term a component and unknown of the table.
+
+    Terms of zero are left out.
+
+    The order is that of the table's rows; their sum is the total up to rounding.
+    """
+    amounts: dict[ActionKey, int] = {}
+    for (component, action, _), amount in counters:
+        amounts[component, action] = amounts.get((component, action), 0) + amount
+    energies_pj: dict[tuple[str, str, float], list[float]] = {}
+    for part in resolved.parts:
+        energy_pj = amounts.get((part.component, part.action), 0) * part.energy_pj
+        if energy_pj > 0:
+            energies_pj.setdefault((part.component, part.variable, part.uncertainty), []).append(energy_pj)
+    return tuple(
+        EnergyTerm(component, variable, pj_to_uj(math.fsum(found) / images), uncertainty)
+        for (component, variable, uncertainty), found in energies_pj.items()
+    )

@@ -1,8 +1,9 @@
 """Energy of DRAM commands from datasheet currents (the formulas of DRAMsim3's ``configuration.cc``).
 
 Core only: I/O and termination are no part of the supply currents and come from the energy table. Simplification: the
-controller keeps pages open, so that the background is taken as active standby (IDD3N) in every cycle; what a command
-costs is what its current is above the background.
+controller keeps pages open, so that the background of an image is taken as active standby (IDD3N) in every cycle; what
+a command costs is what its current is above that. Between images all rows are closed: precharged standby (IDD2N) or
+power-down (IDD2P).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class DramCommandEnergy:
     write_burst: float
     refresh: float
     standby_cycle: float
+    idle_cycle: float
+    power_down_cycle: float
 
 
 def charge_energy_pj(voltage_v: float, current_ma: float, clocks_cycles: int, clock_mhz: int) -> float:
@@ -40,8 +43,9 @@ def command_energy(preset: DramPresetSpec) -> DramCommandEnergy:
     """Energy of each command of a DRAM preset.
 
     Per device and rail: ACT (its precharge included) VDD (IDD0 tRC - IDD3N tRAS - IDD2N tRP) with tRC = tRAS + tRP;
-    RD VDD (IDD4R - IDD3N) burst; WR likewise; REF VDD (IDD5 - IDD3N) tRFC; standby VDD IDD3N a cycle; summed over
-    rails, times devices. Raises InvalidInput when a command comes out negative.
+    RD VDD (IDD4R - IDD3N) burst; WR likewise; REF VDD (IDD5 - IDD3N) tRFC; standby VDD IDD3N a cycle, idle VDD IDD2N,
+    power-down VDD IDD2P (where a preset does not tell it, as idle); summed over rails, times devices.
+    Raises InvalidInput when a command comes out negative.
     """
     timing, devices = preset.timing, preset.devices
 
@@ -63,6 +67,8 @@ def command_energy(preset: DramPresetSpec) -> DramCommandEnergy:
         write_burst=channel_pj(lambda rail: (rail.idd4w_ma - rail.idd3n_ma) * timing.burst_cycles),
         refresh=channel_pj(lambda rail: (rail.idd5_ma - rail.idd3n_ma) * timing.trfc),
         standby_cycle=channel_pj(lambda rail: rail.idd3n_ma),
+        idle_cycle=channel_pj(lambda rail: rail.idd2n_ma),
+        power_down_cycle=channel_pj(lambda rail: rail.idd2n_ma if rail.idd2p_ma is None else rail.idd2p_ma),
     )
     problems = [
         Problem(f'DRAM preset "{preset.name}"', "rails", f"{field.name} comes out at {value:.3g} pJ", _HINT)

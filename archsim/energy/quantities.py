@@ -30,7 +30,10 @@ class Quantities:
 
     def __init__(self, arch: ArchSpec, table: EnergyTableSpec) -> None:
         self._arch = arch
-        self._floorplan = table.floorplan
+        floorplan = table.floorplan
+        shrink = (table.node_nm / floorplan.node_nm) ** 2 if floorplan.node_nm else 1.0
+        self.um2_per_bit = floorplan.pe_um2_per_bit * shrink
+        self.um2_per_sram_byte = floorplan.sram_um2_per_byte * shrink
         bits, words = arch.precision, arch.pe_array.scratchpad
         kinds = {
             "ifmap": (words.ifmap_words, bits.activation_bits),
@@ -54,17 +57,21 @@ class Quantities:
         return self._arch.precision.activation_bits + self._arch.precision.weight_bits
 
     @property
-    def pe_pitch_mm(self) -> float:
-        """Side of a PE. A multiplier is an array of activation x weight cells, each about as large as a stored bit."""
+    def mac_cells(self) -> int:
+        """Of a MAC: a multiplier is an array of activation x weight cells, each about as large as a stored bit."""
         bits = self._arch.precision
+        return bits.activation_bits * bits.weight_bits + bits.psum_bits
+
+    @property
+    def pe_pitch_mm(self) -> float:
+        """Side of a PE."""
         stored_bits = sum(spad.words * spad.word_bits for spad in self.spads.values())
-        cells = stored_bits + bits.activation_bits * bits.weight_bits + bits.psum_bits
-        return math.sqrt(cells * self._floorplan.pe_um2_per_bit) / 1000
+        return math.sqrt((stored_bits + self.mac_cells) * self.um2_per_bit) / 1000
 
     @property
     def global_buffer_side_mm(self) -> float:
         """Side of the global buffer as a square."""
-        return math.sqrt(self._arch.global_buffer.size_kib * _KIB * self._floorplan.sram_um2_per_byte) / 1000
+        return math.sqrt(self._arch.global_buffer.size_kib * _KIB * self.um2_per_sram_byte) / 1000
 
     @property
     def array_span_mm(self) -> float:

@@ -11,7 +11,9 @@ from archsim.config.dram import DramPresetSpec
 from archsim.config.energy import EnergyRowSpec, EnergyTableSpec
 from archsim.config.load import config_hash
 from archsim.counters import ACTIONS
+from archsim.energy.area import Area, area_of
 from archsim.energy.dram import command_energy
+from archsim.energy.law import power_law, process_scale
 from archsim.energy.quantities import Quantities
 from archsim.errors import InvalidInput, Problem
 
@@ -24,6 +26,8 @@ class ResolvedPart:
     """One term of one action.
 
     row: name in the table, ``currents`` for DRAM commands. uncertainty: relative. source: where the value comes from.
+    variable: the unknown that the term depends on; terms with the same one err together, in this table and in others
+    that hold the same row.
     """
 
     component: str
@@ -32,45 +36,46 @@ class ResolvedPart:
     energy_pj: float
     uncertainty: float
     source: str
+    variable: str
 
 
 @dataclass(frozen=True)
 class ResolvedTable:
     """Energy of every declared action on one accelerator.
 
-    name: of the table. energy_pj: (component, action) -> pJ per count, in the order of ACTIONS.
-    parts: the terms that add up to them. unused: rows that this accelerator has no use for, as ``row:
+    name: of the table. area: of the accelerator. energy_pj: (component, action) -> pJ per count, in the order of
+    ACTIONS. parts: the terms that add up to them. unused: rows that this accelerator has no use for, as ``row:
     component.action``. extrapolated: terms used outside the range that their law was fitted to.
     table_hash: SHA-256 (hex) over the whole table, sources included.
     """
 
     name: str
     table_hash: str
+    area: Area
     energy_pj: Mapping[ActionKey, float]
     parts: tuple[ResolvedPart, ...]
     unused: tuple[str, ...]
     extrapolated: tuple[str, ...]
 
+    @property
+    def unused_rows(self) -> tuple[str, ...]:
+        """Rows of which this accelerator uses nothing."""
+        used = {part.row for part in self.parts}
+        names = dict.fromkeys(label.partition(":")[0] for label in self.unused)
+        return tuple(name for name in names if name not in used)
+
+    def parts_of(self, component: str, action: str) -> list[ResolvedPart]:
+        """Terms of one action."""
+        return [part for part in self.parts if (part.component, part.action) == (component, action)]
+
     def uncertainty(self, component: str, action: str) -> float:
-        """Relative uncertainty of one action, its parts taken as independent; 0 for an action that costs nothing."""
+        """Relative uncertainty of one action (95 %); 0 for an action that costs nothing."""
         total_pj = self.energy_pj[component, action]
-        errors = (
-            part.energy_pj * part.uncertainty
-            for part in self.parts
-            if (part.component, part.action) == (component, action)
-        )
-        return math.hypot(*errors) / total_pj if total_pj else 0.0
-
-
-def process_scale(node_nm: float, voltage_v: float, to_node_nm: float, to_voltage_v: float) -> float:
-    """Factor on a switching energy between processes: capacitance ~ node, energy ~ C V**2.
-
-    Horowitz's 45 nm, 0.9 V at 65 nm, 1.0 V:
-
-    >>> round(process_scale(45, 0.9, 65, 1.0), 3)
-    1.783
-    """
-    return (to_node_nm / node_nm) * (to_voltage_v / voltage_v) ** 2
+        errors_pj: dict[str, float] = {}
+        for part in self.parts_of(component, action):
+            error_pj = part.energy_pj * part.uncertainty
+            errors_pj[part.variable] = errors_pj.get(part.variable, 0.0) + error_pj
+        return math.hypot(*errors_pj.values()) / total_pj if total_pj else 0.0
 
 
 def resolve(table: EnergyTableSpec, arch: ArchSpec, dram: DramPresetSpec) -> ResolvedTable:
@@ -102,16 +107,17 @@ class _Resolver:
         if row.storage and spad and spad.is_sram != (row.storage == "sram"):
             self.unused.append(label)
             return
+        variable = row.error_group or f"{name}#{config_hash(row)[:8]}"
+        energy_pj = self._energy_pj(row, action)
         self.parts.append(
-            ResolvedPart(
-                row.component, action, name, self._energy_pj(row, action), row.uncertainty, row.source
-            )
+            ResolvedPart(row.component, action, name, energy_pj, row.uncertainty, row.source, variable)
         )
-        if row.valid_bytes:
+        valid_bytes = row.valid_bytes or (row.law and [row.law.storage_bytes[0], row.law.storage_bytes[-1]])
+        if valid_bytes:
             size_bytes = self.quantities.value("storage_bytes", row.component, action)
-            if not row.valid_bytes[0] <= size_bytes <= row.valid_bytes[1]:
+            if not valid_bytes[0] <= size_bytes <= valid_bytes[1]:
                 self.extrapolated.append(
-                    f"{label}: {size_bytes:g} bytes, fitted to {row.valid_bytes[0]:g}..{row.valid_bytes[1]:g}"
+                    f"{label}: {size_bytes:g} bytes, fitted to {valid_bytes[0]:g}..{valid_bytes[1]:g}"
                 )
 
     def _energy_pj(self, row: EnergyRowSpec, action: str) -> float:
@@ -122,15 +128,19 @@ class _Resolver:
             energy_pj *= process_scale(row.node_nm, row.voltage_v, self.table.node_nm, self.table.voltage_v)
         if row.per == "bit":
             energy_pj *= self.quantities.width_bits(action, self.dram.burst_bytes)
+        if row.law:
+            size_bytes = self.quantities.value("storage_bytes", row.component, action)
+            energy_pj *= power_law(row.law.storage_bytes, row.law.energy_pj, size_bytes)
         for quantity, exponent in row.scales_with.items():
             energy_pj *= self.quantities.value(quantity, row.component, action) ** exponent
         return energy_pj
 
     def add_dram_commands(self) -> None:
-        source = f"currents of the DRAM preset {self.dram.name}: {self.dram.source}"
+        variable = f"currents of {self.dram.name}"
+        source = f"{variable}, DRAM preset: {self.dram.source}"
         for action, energy_pj in asdict(command_energy(self.dram)).items():
             self.parts.append(
-                ResolvedPart("dram", action, "currents", energy_pj, _DATASHEET_UNCERTAINTY, source)
+                ResolvedPart("dram", action, "currents", energy_pj, _DATASHEET_UNCERTAINTY, source, variable)
             )
 
     def result(self) -> ResolvedTable:
@@ -152,11 +162,23 @@ class _Resolver:
         return ResolvedTable(
             name=self.table.name,
             table_hash=config_hash(self.table),
+            area=area_of(self.arch, self.table),
             energy_pj={key: math.fsum(energies) for key, energies in terms.items()},
             parts=tuple(self.parts),
             unused=tuple(self.unused),
-            extrapolated=tuple(self.extrapolated),
+            extrapolated=(*self.extrapolated, *self._areas_beyond()),
         )
+
+    def _areas_beyond(self) -> list[str]:
+        """SRAMs of another size than the floorplan holds for."""
+        valid_bytes = self.table.floorplan.valid_bytes
+        if valid_bytes is None or "global_buffer" in self.table.floorplan.components_mm2:
+            return []
+        size_bytes = self.quantities.value("storage_bytes", "global_buffer", "read_byte")
+        if valid_bytes[0] <= size_bytes <= valid_bytes[1]:
+            return []
+        label = f"floorplan: global_buffer: {size_bytes:g} bytes a bank"
+        return [f"{label}, fitted to {valid_bytes[0]:g}..{valid_bytes[1]:g}"]
 
 
 _DATASHEET_UNCERTAINTY = 0.2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from archsim.energy.uncertainty import ratio_range
 from archsim.report import style
 from archsim.report.captions import labels, merged_order, title
 from archsim.results.run_result import RunResult
@@ -17,6 +19,7 @@ ENERGY_AXIS = "energy (µJ per image)"
 _AROUND_INCHES = 1.3
 """Width of a figure beside its panels, labels and legends: margins, ticks, colours of the legend."""
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+_WHISKER: dict[str, Any] = {"fmt": "none", "ecolor": "#222222", "elinewidth": 1.2, "capsize": 3}
 _BRANCH_HATCH = "////"
 _SHARE_TOLD = 0.06
 """Parts of a bar at least so long, as a fraction of the axis, have their share written inside."""
@@ -43,9 +46,14 @@ def draw_energy(results: Sequence[RunResult], figure: Figure) -> None:
 
 
 def plot_energy_by_component(results: Sequence[RunResult], axes: Axes) -> None:
-    """One bar a result, its parts the components in uJ per image; the first result is the baseline of the others."""
+    """One bar a result, its parts the components in uJ per image; the first result is the baseline of the others.
+
+    Whiskers are the 95 % ranges that the uncertainties of the table's rows make, where a result carries them.
+    """
     totals_uj = [result.energy_uj_per_image.total for result in results]
-    longest_uj = max(totals_uj) * (1.35 if len(results) > 1 else 1.2)
+    widths_uj = [found.total if (found := result.energy_uncertainty_uj) else 0.0 for result in results]
+    highest_uj = max(map(sum, zip(totals_uj, widths_uj, strict=True)))
+    longest_uj = highest_uj * (1.5 if len(results) > 1 else 1.25)
     left_uj = np.zeros(len(results))
     components = merged_order([list(result.energy_uj_per_image.by_component) for result in results])
     for component in components:
@@ -68,7 +76,10 @@ def plot_energy_by_component(results: Sequence[RunResult], axes: Axes) -> None:
         ]
         axes.bar_label(bars, shares, label_type="center", color=style.ink_on(colour), fontsize=8)
         left_uj += energies_uj
-    _tell_totals(axes, totals_uj)
+    if any(widths_uj):
+        below_the_shares = [row + 0.2 for row in range(len(results))]
+        axes.errorbar(totals_uj, below_the_shares, xerr=widths_uj, **_WHISKER)
+    _tell_totals(axes, results, widths_uj)
     axes.set_yticks(range(len(results)), labels(results))
     axes.set_ylim(len(results) - 0.4, -0.6)
     axes.set_xlim(0, longest_uj or 1)
@@ -114,16 +125,29 @@ def _layer_names(results: Sequence[RunResult]) -> list[str]:
     return merged_order([[layer.name for layer in result.layers] for result in results])
 
 
-def _tell_totals(axes: Axes, totals_uj: Sequence[float]) -> None:
-    """Write at the end of each bar its total and, of all but the first, its change against the first."""
-    for row, total_uj in enumerate(totals_uj):
-        difference = style.change(total_uj, totals_uj[0]) if row else ""
+def _tell_totals(axes: Axes, results: Sequence[RunResult], widths_uj: Sequence[float]) -> None:
+    """Write behind each bar and its whisker the total and, of all but the first, its change against the first."""
+    for row, (result, width_uj) in enumerate(zip(results, widths_uj, strict=True)):
+        total_uj = result.energy_uj_per_image.total
+        plus_minus = f" \N{PLUS-MINUS SIGN} {style.quantity(width_uj)}" if width_uj else ""
+        difference = _difference(result, results[0]) if row else ""
         axes.annotate(
-            f"{style.quantity(total_uj)} µJ" + (f" ({difference})" if difference else ""),
-            (total_uj, row),
+            f"{style.quantity(total_uj)}{plus_minus} µJ" + (f" ({difference})" if difference else ""),
+            (total_uj + width_uj, row),
             (4, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,
             bbox=_PAPER,
         )
+
+
+def _difference(result: RunResult, baseline: RunResult) -> str:
+    """Change of the energy in percent, with its 95 % range where both results carry one."""
+    total_uj, baseline_uj = (each.energy_uj_per_image.total for each in (result, baseline))
+    if not (result.energy_terms and baseline.energy_terms and baseline_uj):
+        return style.change(total_uj, baseline_uj)
+    ratio = ratio_range(result.energy_terms, baseline.energy_terms)
+    low, high = (style.change(bound * baseline_uj, baseline_uj) for bound in (ratio.low, ratio.high))
+    text = style.change(total_uj, baseline_uj)
+    return text if low == high else f"{text}, {low} to {high}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from archsim.counters import Counters
 from archsim.errors import SimulationFailed
 from archsim.network.graph import Network
+from archsim.results.causes import CAUSES, CauseSplit
 from archsim.results.run_result import DramBytesPerImage
 from archsim.sim.records import ImageRecord, LayerRecord
 
@@ -49,21 +50,25 @@ class LayerSums:
 class RunSums:
     """Sums over the images of a run; memory does not grow with their number.
 
-    ``network`` names and orders the layers; ``burst_bytes`` is the DRAM's, to check records against counters.
+    ``network`` names and orders the layers; ``burst_bytes`` is the DRAM's, to check records against counters;
+    ``result_cycles`` those in which the accelerator writes a result out.
     """
 
     network: Network
     burst_bytes: int
+    result_cycles: int = 0
     images: int = 0
     dram_read_bytes: int = 0
     dram_write_bytes: int = 0
     wasted_bytes: int = 0
     counters: Counters = field(default_factory=Counters)
+    causes: dict[str, Counters] = field(default_factory=lambda: {cause: Counters() for cause in CAUSES})
     layers: dict[str, LayerSums] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._trunk = {layer.name for layer in self.network.layers}
         self._branches = {branch.name for branch in self.network.branches}
+        self._split = CauseSplit(self.network, self.burst_bytes, self.result_cycles)
 
     def add(self, record: ImageRecord) -> None:
         """Count one image. Raises SimulationFailed when its DRAM bytes disagree with its counters."""
@@ -73,8 +78,15 @@ class RunSums:
         self.dram_write_bytes += record.dram_write_bytes
         self.wasted_bytes += record.wasted_bytes
         self.counters.merge(record.counters)
+        self._split.add(record, self.causes)
         for layer in record.layers:
             self.layers.setdefault(self.entry_name(layer.name), LayerSums()).add(layer)
+
+    def add_idle(self, amounts: Mapping[tuple[str, str], int]) -> None:
+        """Count what happened between images, by (component, action); it belongs to no layer."""
+        for (component, action), amount in amounts.items():
+            self.counters.add(component, action, "", amount)
+            self.causes["idle"].add(component, action, "", amount)
 
     def entry_name(self, layer: str) -> str:
         """Entry of the result that a layer of records or counters belongs to.

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from archsim.energy.account import account
+from archsim.config.arch import ArchSpec
+from archsim.config.dram import DramPresetSpec
+from archsim.energy.account import account, energy_terms
 from archsim.energy.table import ResolvedTable
+from archsim.energy.uncertainty import EnergyTerm, half_width_uj
 from archsim.results.aggregate import LayerSums, RunSums, nearest_rank
+from archsim.results.idle import idle_counts
 from archsim.results.queueing import Queue
 from archsim.results.run_result import (
     CycleStatistics,
     EnergyPerImage,
+    EnergyUncertainty,
     ImageResult,
     LatencyStatistics,
     LayerResult,
@@ -33,21 +39,30 @@ class Measurements:
     latency_us: LatencyStatistics
     throughput_ips: float
     energy_uj_per_image: EnergyPerImage
+    energy_uncertainty_uj: EnergyUncertainty
+    energy_by_cause_uj: dict[str, float]
+    energy_terms: tuple[EnergyTerm, ...]
     layers: tuple[LayerResult, ...]
     per_image: tuple[ImageResult, ...]
 
 
 def measure(
-    sums: RunSums, per_image: list[ImageResult], queue: Queue | None, resolved: ResolvedTable, core_mhz: int
+    sums: RunSums,
+    per_image: list[ImageResult],
+    queue: Queue | None,
+    resolved: ResolvedTable,
+    arch: ArchSpec,
+    dram: DramPresetSpec,
 ) -> Measurements:
     """Means, percentiles and energies of at least one image.
 
     queue: None when each image runs alone; its latency then is its service, the throughput one over the mean, and no
-    cycle idles. The idle cycles of a queue are charged with leakage, to no layer.
+    cycle idles. The idle cycles of a queue are charged to no layer.
     """
+    core_mhz = arch.clock.core_mhz
     service_cycles = np.array([image.cycles for image in per_image], np.int64)
     if queue is not None:
-        sums.counters.add("leakage", "core_cycle", "", queue.idle_cycles)
+        sums.add_idle(idle_counts(queue.idle_cycles, arch, dram))
         waiting = queue.waiting_cycles.tolist()
         per_image = [
             dataclasses.replace(image, waiting_cycles=cycles)
@@ -55,16 +70,34 @@ def measure(
         ]
     latency_cycles = service_cycles if queue is None else queue.latency_cycles
     makespan_cycles = int(service_cycles.sum()) if queue is None else queue.makespan_cycles
-    report = account(sums.counters, resolved)
-    by_component = {name: pj_to_uj(energy / sums.images) for name, energy in report.by_component.items()}
+    energy, terms = _energy(sums, resolved), energy_terms(sums.counters, resolved, sums.images)
     return Measurements(
         cycles=_cycle_statistics(service_cycles),
         latency_us=_latency_statistics(latency_cycles, core_mhz),
         throughput_ips=sums.images / (cycles_to_us(makespan_cycles, core_mhz) / 1e6),
-        energy_uj_per_image=EnergyPerImage(math.fsum(by_component.values()), by_component),
+        energy_uj_per_image=energy,
+        energy_uncertainty_uj=_uncertainty(terms, energy),
+        energy_by_cause_uj={
+            cause: pj_to_uj(account(counters, resolved).total_pj / sums.images)
+            for cause, counters in sums.causes.items()
+        },
+        energy_terms=terms,
         layers=_layers(sums, resolved),
         per_image=tuple(per_image),
     )
+
+
+def _energy(sums: RunSums, resolved: ResolvedTable) -> EnergyPerImage:
+    report = account(sums.counters, resolved)
+    by_component = {name: pj_to_uj(energy / sums.images) for name, energy in report.by_component.items()}
+    return EnergyPerImage(math.fsum(by_component.values()), by_component)
+
+
+def _uncertainty(terms: Sequence[EnergyTerm], energy: EnergyPerImage) -> EnergyUncertainty:
+    by_component = {
+        name: half_width_uj(term for term in terms if term.component == name) for name in energy.by_component
+    }
+    return EnergyUncertainty(half_width_uj(terms), by_component)
 
 
 def _cycle_statistics(cycles: Int64Array) -> CycleStatistics:

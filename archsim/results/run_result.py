@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from archsim.energy.uncertainty import EnergyTerm
 from archsim.functional.statistics import BranchStatistics
 from archsim.results.host import Host
 
@@ -37,6 +38,23 @@ class EnergyPerImage:
 
     total: float
     by_component: dict[str, float]
+
+
+@dataclass(frozen=True)
+class EnergyUncertainty:
+    """Half widths of the 95 % ranges of :class:`EnergyPerImage`, from the uncertainties of the table's rows alone."""
+
+    total: float
+    by_component: dict[str, float]
+
+
+@dataclass(frozen=True)
+class AreaResult:
+    """Silicon area in mm2; ``uncertainty`` is relative."""
+
+    total: float
+    by_component: dict[str, float]
+    uncertainty: float
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,10 @@ class RunResult:
     layers and evaluated branches against those of the full network without branches; ``accuracy`` is None where the
     network has no weights. ``arrivals`` is ``alone``, a rate or ``back-to-back``; ``seed`` is that of random arrivals
     and of the zeros of a shape-only workload. Hashes are SHA-256 (hex).
+    ``energy_by_cause_uj`` splits the energy of an image by :data:`archsim.results.causes.CAUSES`; ``energy_terms`` by
+    what it depends on, for ranges of ratios between results (:mod:`archsim.energy.uncertainty`).
+    ``energy_rows_unused`` are rows of the table that this accelerator has no use for, ``energy_rows_extrapolated``
+    those that were used beyond the sizes they hold for.
     ``per_image`` is not part of the JSON object; ``images.csv`` holds it.
     """
 
@@ -129,6 +151,12 @@ class RunResult:
     layers: tuple[LayerResult, ...]
     host: Host
     files: tuple[str, ...] = ()
+    energy_uncertainty_uj: EnergyUncertainty | None = None
+    energy_by_cause_uj: dict[str, float] = field(default_factory=dict)
+    energy_terms: tuple[EnergyTerm, ...] = ()
+    energy_rows_unused: tuple[str, ...] = ()
+    energy_rows_extrapolated: tuple[str, ...] = ()
+    area_mm2: AreaResult | None = None
     per_image: tuple[ImageResult, ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, Any]:

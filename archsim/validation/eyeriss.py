@@ -41,27 +41,18 @@ from archsim.sim.engine import run_image
 from archsim.sim.records import ImageRecord
 from archsim.sim.tally import tally
 from archsim.validation.eyeriss_layers import EyerissLayer, eyeriss_layers
-from archsim.validation.golden_csv import GoldenRow, Parse, read_golden, whole_number
+from archsim.validation.golden_csv import GoldenRow, Parse, number, read_golden, whole_number
 from archsim.validation.report import RowComparison, SkippedRow, ValidationReport
 
 SHIPPED = Path(__file__).parent / "golden" / "eyeriss_alexnet.csv"
 ARCH = "eyeriss-65nm"
 METRICS = ("proc_latency_ms", "total_latency_ms", "power_mw", "energy_mj", "glb_mb", "dram_mb", "active_pes")
+ADDITIVE_METRICS = ("proc_latency_ms", "total_latency_ms", "energy_mj", "glb_mb", "dram_mb")
 TOTAL = "Total"
 
 
-def _number(cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1e12:
-        raise ValueError("a number from 0 up")
-    return value
-
-
 def _fraction(cell: str) -> float:
-    value = _number(cell) if cell else -1.0
+    value = number(cell) if cell else -1.0
     if not 0 <= value <= 1:
         raise ValueError("a fraction from 0 to 1")
     return value
@@ -92,7 +83,12 @@ class Chip:
     @cache
     def eyeriss(cls) -> Chip:
         """The preset."""
-        arch = load_arch(ARCH)
+        return cls.of(ARCH)
+
+    @classmethod
+    def of(cls, name: str) -> Chip:
+        """An accelerator with its DRAM and its energy table."""
+        arch = load_arch(name)
         dram = load_dram_preset(arch.dram.preset)
         return cls(arch, dram, resolve(load_energy_table(arch.energy_table), arch, dram))
 
@@ -103,21 +99,39 @@ def validate_eyeriss(golden: Path | None) -> ValidationReport:
     Of the metrics only those are compared whose columns are there and whose cells are not blank. Raises InvalidInput
     for a bad file, an unknown layer, or when no cell is left to compare.
     """
+    chip, rows = Chip.eyeriss(), measured_rows(golden)
+    return report_of(rows, [predict(case, chip) for case, _ in rows.cases])
+
+
+@dataclass(frozen=True)
+class MeasuredRows:
+    """A golden file: what is to be simulated beside what was measured, by metric; rows without any metric are out."""
+
+    path: Path
+    cases: list[tuple[EyerissCase, dict[str, float]]]
+    skipped: list[SkippedRow]
+
+
+def measured_rows(golden: Path | None) -> MeasuredRows:
+    """Read a golden file, the one that ships by default; raises InvalidInput as :func:`validate_eyeriss`."""
     path = golden or SHIPPED
     rows = read_golden(path, _COLUMNS)
     skipped = [SkippedRow(TOTAL, "a sum of other rows") for row in rows if row.values["layer"] == TOTAL]
     rows = [row for row in rows if row.values["layer"] != TOTAL]
     measured = _measured(path, rows)
-    cases = _cases(path, rows)
-    comparisons = [
-        RowComparison(case.layer.name, golden_row, {metric: predicted[metric] for metric in golden_row})
-        for case, golden_row in zip(cases, measured, strict=True)
-        if golden_row
-        for predicted in (predict(case, Chip.eyeriss()),)
-    ]
-    if not comparisons:
+    found = [(case, values) for case, values in zip(_cases(path, rows), measured, strict=True) if values]
+    if not found:
         raise InvalidInput([Problem(str(path), "", f"found none of the columns {', '.join(METRICS)}")])
-    return ValidationReport("eyeriss", comparisons, skipped)
+    return MeasuredRows(path, found, skipped)
+
+
+def report_of(rows: MeasuredRows, predictions: Sequence[Mapping[str, float]]) -> ValidationReport:
+    """Predictions, one a case, beside what was measured."""
+    comparisons = [
+        RowComparison(case.layer.name, measured, {metric: predicted[metric] for metric in measured})
+        for (case, measured), predicted in zip(rows.cases, predictions, strict=True)
+    ]
+    return ValidationReport("eyeriss", comparisons, rows.skipped, ADDITIVE_METRICS)
 
 
 def _measured(path: Path, rows: Sequence[GoldenRow]) -> list[dict[str, float]]:
@@ -128,7 +142,7 @@ def _measured(path: Path, rows: Sequence[GoldenRow]) -> list[dict[str, float]]:
         for metric in METRICS:
             cell = row.cells.get(metric, "")
             try:
-                found |= {metric: _number(cell)} if cell else {}
+                found |= {metric: number(cell)} if cell else {}
             except ValueError as error:
                 problems.append(Problem(f"{path}:{row.line}", metric, f'found "{cell}", expected {error}'))
         if "energy_mj" not in found and {"power_mw", "total_latency_ms"} <= set(found):
@@ -177,11 +191,15 @@ def _zeros_out(layer: EyerissLayer, zeros: Mapping[str, float], behind: Mapping[
 
 def predict(case: EyerissCase, chip: Chip) -> dict[str, float]:
     """Every metric of one row."""
+    return metrics_of(case, chip, *run_layer(case, chip))
+
+
+def run_layer(case: EyerissCase, chip: Chip) -> tuple[Step, ImageRecord]:
+    """Simulate one row; of a grouped convolution one of the groups."""
     program = _program(case, chip)
     work = _work(case, program)
     (step,) = program.steps
-    record = tally(program, run_image(program, ImagePath((), None), lambda _: work), lambda _: work)
-    return _metrics(case, chip, step, record)
+    return step, tally(program, run_image(program, ImagePath((), None), lambda _: work), lambda _: work)
 
 
 def _program(case: EyerissCase, chip: Chip) -> Program:
@@ -229,7 +247,8 @@ def _random_map(random: np.random.Generator, batch: int, shape: Shape, zeros: fl
     return found
 
 
-def _metrics(case: EyerissCase, chip: Chip, step: Step, record: ImageRecord) -> dict[str, float]:
+def metrics_of(case: EyerissCase, chip: Chip, step: Step, record: ImageRecord) -> dict[str, float]:
+    """Every metric of a row that ran."""
     (layer,), groups, counters = record.layers, case.layer.groups, record.counters
     proc_cycles = layer.cycles - layer.map_cycles - chip.arch.controller.dispatch_cycles
     first_psums_bytes = int(step.plan.outputs.sum()) * chip.arch.precision.psum_bits // 8

@@ -98,6 +98,21 @@ def whole_number(low: int, high: int) -> Parse:
     return parse
 
 
+def number(cell: str) -> float:
+    """Parses numbers that are not negative.
+
+    >>> number("0.25")
+    0.25
+    """
+    try:
+        value = float(cell)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e12:
+        raise ValueError("a number from 0 up")
+    return value
+
+
 def one_of(*words: str) -> Parse:
     """Parses one of some words."""
 

@@ -74,12 +74,25 @@ class MetricErrors:
 class ValidationReport:
     """Predictions beside golden values. target: what was validated; at least one row with one metric.
 
-    skipped: None for a target that compares every row.
+    skipped: None for a target that compares every row. additive: metrics whose sum over the rows means something.
     """
 
     target: str
     rows: Sequence[RowComparison]
     skipped: Sequence[SkippedRow] | None = None
+    additive: Sequence[str] = ()
+
+    @property
+    def totals(self) -> RowComparison | None:
+        """Sums of the additive metrics over all rows; None where a target has none that every row has."""
+        metrics = [metric for metric in self.additive if all(metric in row.golden for row in self.rows)]
+        if not metrics or len(self.rows) < 2:
+            return None
+        golden, predicted = (
+            {metric: sum(getattr(row, side)[metric] for row in self.rows) for metric in metrics}
+            for side in ("golden", "predicted")
+        )
+        return RowComparison("total", golden, predicted)
 
     @property
     def errors_pct(self) -> list[tuple[float, RowComparison, str]]:
@@ -110,7 +123,7 @@ class ValidationReport:
     def to_json(self) -> dict[str, Any]:
         """The keys that ``archsim validate --json`` promises; ``worst`` is the first pair with the largest error.
 
-        Targets that may skip rows add ``skipped [{name, reason}]``.
+        Targets that may skip rows add ``skipped [{name, reason}]``, those with metrics that add up ``totals``.
         """
         _, row, metric = max(self.errors_pct, key=lambda found: found[0])
         skipped = None if self.skipped is None else [asdict(row) for row in self.skipped]
@@ -126,4 +139,5 @@ class ValidationReport:
             },
             "per_row": [row.to_json() for row in self.rows],
             **({} if skipped is None else {"skipped": skipped}),
+            **({} if self.totals is None else {"totals": self.totals.to_json()}),
         }

@@ -87,21 +87,42 @@ def test_back_to_back_is_each_image_alone_without_a_pause(tiny: Path) -> None:
     assert packed.throughput_ips == pytest.approx(CORE_MHZ * 1e6 * IMAGES / alone.cycles.total)
 
 
-def test_a_slow_source_leaves_the_chip_leaking(tiny: Path) -> None:
+def test_a_slow_source_leaves_the_chip_leaking_and_the_dram_refreshing(tiny: Path) -> None:
     alone, slow = api.simulate(tiny), api.simulate(tiny, arrivals="1000", seed=3)
     assert slow.cycles == alone.cycles
     assert slow.latency_us == alone.latency_us
     makespan_cycles = round(CORE_MHZ * 1e6 * IMAGES / slow.throughput_ips)
     arrivals = poisson_arrivals(IMAGES, 1000.0, CORE_MHZ, seed=3)
     assert makespan_cycles == arrivals[-1] + alone.per_image[-1].cycles
-    leak = alone.energy_uj_per_image.by_component["leakage"] * IMAGES / alone.cycles.total
-    idle_cycles = makespan_cycles - alone.cycles.total
-    assert total_uj(slow) - total_uj(alone) == pytest.approx(leak * idle_cycles, rel=1e-9)
     assert slow.layers[:-1] == alone.layers
     assert slow.layers[-1].name == UNATTRIBUTED
     assert math.fsum(layer.energy_uj for layer in slow.layers) == pytest.approx(
         slow.energy_uj_per_image.total
     )
+    idle_cycles = makespan_cycles - alone.cycles.total
+    leak = alone.energy_uj_per_image.by_component["leakage"] * IMAGES / alone.cycles.total
+    # LPDDR3: 1.8 V x 2 mA + 1.2 V x 38 mA; 3120 DRAM cycles of 1.25 ns apart a refresh of 8.2 + 17.94 nJ
+    idle_us = idle_cycles / CORE_MHZ
+    refreshes = 4 * idle_cycles // 3120
+    refresh_uj = (1.8 * (40 - 2) + 1.2 * (160 - 45)) * 104 * 1.25e-6
+    expected_uj = leak * idle_cycles + 49.2e-3 * idle_us + refreshes * refresh_uj
+    assert total_uj(slow) - total_uj(alone) == pytest.approx(expected_uj, rel=1e-9)
+    assert slow.energy_by_cause_uj["idle"] * IMAGES == pytest.approx(expected_uj, rel=1e-9)
+    others = {cause: energy for cause, energy in slow.energy_by_cause_uj.items() if cause != "idle"}
+    assert others == {cause: alone.energy_by_cause_uj[cause] for cause in others}
+
+
+def test_what_is_gated_between_images_costs_less(tiny: Path) -> None:
+    def idle_uj(*overrides: str) -> float:
+        return api.simulate(tiny, arrivals="1000", overrides=overrides).energy_by_cause_uj["idle"]
+
+    running, clock_gated, power_gated = (
+        idle_uj(f"clock.idle={state}") for state in ("running", "clock_gated", "power_gated")
+    )
+    assert running > clock_gated > power_gated > 0
+    assert power_gated > 5 * idle_uj("clock.idle=power_gated", "dram.idle=power_down")
+    alone = api.simulate(tiny), api.simulate(tiny, overrides=["clock.idle=power_gated"])
+    assert alone[0].energy_uj_per_image == alone[1].energy_uj_per_image
 
 
 def test_a_fast_source_makes_images_wait(tiny: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_misspelt_name_lists_near_misses() -> None:
     with pytest.raises(InvalidInput, match='did you mean "ddr4-2400-x8"'):
         load_dram_preset("ddr4-2400-x4")
     with pytest.raises(InvalidInput, match="no energy table is called"):
-        load_energy_table("45nm")
+        load_energy_table("90nm")
 
 
 def test_overrides_change_what_they_name_and_nothing_else() -> None:

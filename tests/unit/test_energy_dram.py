@@ -9,9 +9,11 @@ import pytest
 
 from archsim.config.dram import DramPresetSpec
 from archsim.config.load import load_dram_preset
+from archsim.counters import Counters
+from archsim.energy.account import account
 from archsim.energy.dram import command_energy
 from archsim.errors import InvalidInput
-from tests.unit.energy_cases import DRAM, golden
+from tests.unit.energy_cases import DRAM, edited, golden, resolved
 
 ROWS = golden("dram_command_energy.csv")
 CURRENTS = ("idd0", "idd2n", "idd3n", "idd4r", "idd4w", "idd5")
@@ -98,6 +100,23 @@ def test_built_in_presets(name: str, read_burst_pj: float, standby_mw: float) ->
     assert energy.standby_cycle * dram.clock_mhz / 1000 == pytest.approx(standby_mw)
 
 
+@pytest.mark.parametrize(
+    ("name", "idle_mw", "power_down_mw"),
+    [
+        ("lpddr3-1600-x32", 1.8 * 2.0 + 1.2 * 38.0, 1.8 * 0.6 + 1.2 * 0.87),
+        ("ddr3-1600-x8", 8 * 1.35 * 32.0, 8 * 1.35 * 18.0),
+    ],
+)
+def test_background_between_images(name: str, idle_mw: float, power_down_mw: float) -> None:
+    dram = load_dram_preset(name)
+    energy = command_energy(dram)
+    assert energy.idle_cycle * dram.clock_mhz / 1000 == pytest.approx(idle_mw)
+    assert energy.power_down_cycle * dram.clock_mhz / 1000 == pytest.approx(power_down_mw)
+    rails = [rail.model_copy(update={"idd2p_ma": None}) for rail in dram.rails]
+    unknown = command_energy(dram.model_copy(update={"rails": rails}))
+    assert unknown.power_down_cycle == unknown.idle_cycle
+
+
 def test_currents_below_standby_are_refused_all_at_once() -> None:
     rail = DRAM.rails[0].model_copy(update={"vdd_v": 5.0, "idd3n_ma": 900.0})
     with pytest.raises(InvalidInput) as caught:
@@ -108,3 +127,23 @@ def test_currents_below_standby_are_refused_all_at_once() -> None:
         "write_burst",
         "refresh",
     ]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+def test_totals_of_a_run_from_its_counters(row: dict[str, str]) -> None:
+    """Counters x table against the published energy of each command and power of each state, to 0.1 %."""
+    counts = {"activate": 1_000, "read_burst": 20_000, "write_burst": 5_000, "refresh": 40}
+    cycles = 40 * int(row["trefi"])
+    counters = Counters()
+    for action, amount in (counts | {"standby_cycle": cycles}).items():
+        counters.add("dram", action, "conv1", amount)
+    table = resolved(dram=preset(row), table=edited({"dram_io": {"value": 0.0}}))
+    tck_ns = float(row["tck_ns"])
+    total_nj = account(counters, table).by_component["dram"] * tck_ns / 1000  # the preset runs at 1 GHz
+    published_nj = (
+        counts["activate"] * float(row["e_actpre_nj"])
+        + counts["read_burst"] * float(row["e_rdburst_nj"])
+        + counts["write_burst"] * float(row["e_wrburst_nj"])
+        + cycles * tck_ns * (float(row["p_act_stby_mw"]) + float(row["p_refresh_mw"])) / 1000
+    )
+    assert total_nj == pytest.approx(published_nj, rel=1e-3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
+from archsim.energy.uncertainty import EnergyTerm, half_width_uj
 from archsim.report import style
 from archsim.report.captions import joined, labels, merged_order, title
 from archsim.report.energy import plot_energy_by_component, plot_energy_by_layer
@@ -26,7 +28,7 @@ from archsim.report.exits import plot_exit_accuracy, plot_exit_shares, right_at_
 from archsim.report.figure import draw, render
 from archsim.report.kinds import KINDS
 from archsim.report.latency import latencies_us, plot_latency, plot_latency_by_exit
-from archsim.results.run_result import EnergyPerImage, LatencyStatistics, RunResult
+from archsim.results.run_result import EnergyPerImage, EnergyUncertainty, LatencyStatistics, RunResult
 from tests.run_results import COMPONENTS, baseline_run, early_exit_run, image, layer
 
 BOTH = (baseline_run(), early_exit_run())
@@ -80,6 +82,29 @@ def test_results_are_told_as_changes_against_the_first(axes: Axes) -> None:
     assert texts(axes)[-2:] == ["36.00 µJ", "18.00 µJ (\N{MINUS SIGN}50.0 %)"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["slow", "fast"]
     assert axes.yaxis_inverted(), "the baseline is on top"
+
+
+def test_whiskers_are_the_ranges_of_the_totals(axes: Axes) -> None:
+    def run(make: Any, dram_uj: float) -> RunResult:
+        terms = (EnergyTerm("dram", "io", dram_uj, 0.3), EnergyTerm("pe_array", "mac", 4.0, 0.5))
+        return make(
+            energy_uj_per_image=EnergyPerImage(dram_uj + 4.0, {"dram": dram_uj, "pe_array": 4.0}),
+            energy_uncertainty_uj=EnergyUncertainty(half_width_uj(terms), {}),
+            energy_terms=terms,
+        )
+
+    plot_energy_by_component([run(baseline_run, 36.0), run(early_exit_run, 16.0)], axes)
+    (whiskers,) = axes.containers[-1].lines[2]
+    spans = [[point[0] for point in segment] for segment in whiskers.get_segments()]
+    # 36 x 0.3 and 4 x 0.5 in quadrature; 16 x 0.3 and 4 x 0.5
+    assert spans == [pytest.approx([40 - 10.984, 40 + 10.984], abs=1e-3), pytest.approx([14.8, 25.2])]
+    minus = "\N{MINUS SIGN}"
+    assert texts(axes)[-2] == "40.00 ± 10.98 µJ"
+    found = re.fullmatch(
+        rf"20.00 ± 5.200 µJ \({minus}50.0 %, {minus}(\S+) % to {minus}(\S+) %\)", texts(axes)[-1]
+    )
+    assert found
+    assert 50 < float(found[1]) < 54 and 44 < float(found[2]) < 50
 
 
 def test_a_component_that_has_no_colour_yet_is_drawn(axes: Axes) -> None:
