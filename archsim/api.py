@@ -13,6 +13,7 @@ import numpy as np
 
 from archsim import __version__
 from archsim.config.arch import ArchSpec
+from archsim.config.checks import check_mappings
 from archsim.config.dram import DramPresetSpec
 from archsim.config.load import (
     check_exits,
@@ -103,6 +104,7 @@ def simulate(
     seed: int = DEFAULT_SEED,
     out_dir: Path | None = None,
     progress: Progress | None = None,
+    mapping_progress: Progress | None = None,
 ) -> RunResult:
     """Cycles, energy and accuracy of a network on an accelerator, image by image.
 
@@ -112,6 +114,7 @@ def simulate(
     for the accelerator. engine: one of :data:`archsim.results.defaults.ENGINES`; the result names the one that ran.
     arrivals: ``back-to-back``, a rate in Hz, or None (each image alone); seed: of Poisson arrivals and of the zeros of
     a shape-only workload. out_dir: where to write ``result.json``, ``images.csv`` and ``layers.csv``.
+    progress: in images; mapping_progress: in layers whose mappings have been searched.
     Raises InvalidInput for anything that cannot be used, SimulationFailed when the hardware breaks an invariant.
 
     >>> result = simulate("digits", images=2)
@@ -122,7 +125,9 @@ def simulate(
     problems = _option_problems(engine, arrivals, out_dir)
     setup = _Setup.of(workload, arch, energy_table, overrides, problems, needs_weights=False)
     source = Source.of(setup.workload, data, images, seed)
-    simulator = Simulator(setup.workload.network, setup.arch, setup.dram, cast(Engine, engine))
+    simulator = Simulator(
+        setup.workload.network, setup.arch, setup.dram, cast(Engine, engine), mapping_progress
+    )
     run_sums, per_image, quality = _replay(setup, simulator, source, progress)
     queue = _queue(per_image, arrivals, setup.arch.clock.core_mhz, seed)
     measured = measure(run_sums, per_image, queue, setup.resolved, setup.arch, setup.dram)
@@ -188,6 +193,8 @@ class _Setup:
             if accelerator is not None:
                 with _collecting(problems):
                     check_exits(accelerator.spec, opened.network, accelerator.document)
+                with _collecting(problems):
+                    check_mappings(accelerator.spec, opened.network, accelerator.document)
         if problems or opened is None or accelerator is None:
             raise InvalidInput(problems)
         spec = accelerator.spec

@@ -106,22 +106,22 @@ def key_table(keys: Iterator[Key], kept: Kept) -> str:
     )
 
 
-def layer_table(kept: Kept) -> str:
-    """Keys of all operators. Operators that agree in everything about a key share its row."""
-    operators: dict[Key, list[str]] = {}
-    tagged = tagged_members(place_of(get_args(field_places(WorkloadSpec)["layers"].type)[0]))
-    for tag, model in tagged.items():
-        for key in keys_of(model):
-            if key.name != "op":
-                operators.setdefault(key, []).append(tag)
-    rows = [
-        ("`op`", "all", f"one of {', '.join(f'`{tag}`' for tag in tagged)}", "required", kept.get("`op`", ""))
-    ]
-    for key, tags in operators.items():
+def tagged_table(model: type[BaseModel], key: str, heading: str, kept: Kept) -> str:
+    """Keys of all entries of a list whose kinds are told apart by one key. Kinds that agree in a key share its row."""
+    place = place_of(get_args(field_places(model)[key].type)[0])
+    tagged, tag_key = tagged_members(place), place.discriminator
+    kinds: dict[Key, list[str]] = {}
+    for tag, member in tagged.items():
+        for found in keys_of(member):
+            if found.name != tag_key:
+                kinds.setdefault(found, []).append(tag)
+    choices, first = ", ".join(f"`{tag}`" for tag in tagged), f"`{tag_key}`"
+    rows = [(first, "all", f"one of {choices}", "required", kept.get(first, ""))]
+    for found, tags in kinds.items():
         where = "all" if len(tags) == len(tagged) else ", ".join(f"`{tag}`" for tag in tags)
-        name = f"`{key.name}`"
-        rows.append((name, where, key.values, key.default, key.meaning or kept.get(name, "")))
-    return _table(("key", "operators", "value", "default", "what it is"), rows)
+        name = f"`{found.name}`"
+        rows.append((name, where, found.values, found.default, found.meaning or kept.get(name, "")))
+    return _table(("key", heading, "value", "default", "what it is"), rows)
 
 
 def action_table(_: Kept) -> str:
@@ -172,7 +172,8 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "dram": lambda kept: key_table(keys_of(DramPresetSpec), kept),
     "dram-rail": lambda kept: key_table(keys_of(DramRailSpec), kept),
     "workload": lambda kept: key_table(keys_of(WorkloadSpec), kept),
-    "layer": layer_table,
+    "layer": lambda kept: tagged_table(WorkloadSpec, "layers", "operators", kept),
+    "mapping": lambda kept: tagged_table(ArchSpec, "mappings", "dataflows", kept),
     "branch": lambda kept: key_table(keys_of(BranchSpec), kept),
     "train": lambda kept: key_table(keys_of(TrainSpec, whole=("dataset", "input")), kept),
     "exits": lambda kept: key_table(keys_of(ExitsBuildSpec), kept),

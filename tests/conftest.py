@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("archsim")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mapping_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Mappings are cached in a folder of this run, not in that of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("ARCHSIM_CACHE_DIR", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from archsim.cli.options import json_option, set_option
+<<<<<<< HEAD
 from archsim.cli.output import print_json, print_table, print_title
 from archsim.results.defaults import DEFAULT_ARCH
+=======
+from archsim.cli.output import note_files, print_json, print_table, print_title
+from archsim.cli.progress import Progress
+>>>>>>> shapes
 
 if TYPE_CHECKING:
     from archsim.cli.descriptions import Description
@@ -16,12 +22,29 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="NAME|COMPONENT")
+<<<<<<< HEAD
 @click.option("--arch", metavar="A", help=f"With energy: the accelerator (default: {DEFAULT_ARCH}).")
 @click.option("--energy-table", metavar="T", help="With energy: the table (default: the one the arch names).")
 @set_option
 @json_option
 def describe(
     name: str, arch: str | None, energy_table: str | None, overrides: tuple[str, ...], as_json: bool
+=======
+@click.option(
+    "--arch",
+    metavar="A",
+    help="Of a workload also the mapping of every layer on this accelerator: path or name.",
+)
+@set_option
+@click.option(
+    "--save-mappings",
+    metavar="FILE",
+    help="With --arch: write the mappings as an architecture file that extends A and gives every layer its mapping.",
+)
+@json_option
+def describe(
+    name: str, arch: str | None, overrides: tuple[str, ...], save_mappings: str | None, as_json: bool
+>>>>>>> shapes
 ) -> None:
     """One built-in, one file or one hardware component in detail.
 
@@ -37,18 +60,38 @@ def describe(
     from archsim.cli.descriptions import describe_name
     from archsim.cli.energy_description import NAME, describe_energy
 
+<<<<<<< HEAD
     if name == NAME:
         description = describe_energy(arch or DEFAULT_ARCH, energy_table, overrides)
     elif arch or energy_table or overrides:
         raise click.UsageError("--arch, --energy-table and --set are for: archsim describe energy.")
     else:
         description = describe_name(name)
+=======
+    if arch is None and (overrides or save_mappings):
+        raise click.UsageError("--set and --save-mappings need --arch.")
+    description = describe_name(name)
+    if arch is not None:
+        description.tables[f"mappings on {arch}"] = _mappings(name, arch, overrides, save_mappings)
+>>>>>>> shapes
     if as_json:
         print_json(
             {"name": name, "kind": description.kind, "description": description.text, **description.tables}
         )
     else:
         _print(name, description)
+
+
+def _mappings(name: str, arch: str, overrides: tuple[str, ...], save: str | None) -> list[dict[str, Any]]:
+    from archsim.cli.mappings import mappings_of
+    from archsim.results.store import write_atomic
+
+    with Progress("mapping", "layers") as progress:
+        found = mappings_of(name, arch, overrides, progress.advance)
+    if save is not None:
+        write_atomic(Path(save), found.file_text(arch, overrides).encode())
+        note_files([save])
+    return found.rows
 
 
 def _print(name: str, description: Description) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 import click
@@ -30,6 +31,15 @@ class Progress:
     def advance(self, done: int, total: int) -> None:
         """``done`` of ``total`` are finished; total 0 when it is not known."""
         self._done, self._total = done, total
+
+    def stage(self, task: str, unit: str) -> Callable[[int, int], None]:
+        """Like :meth:`advance`, for a part of the call that has a task and a unit of its own."""
+
+        def advance(done: int, total: int) -> None:
+            self._task, self._unit = task, unit
+            self.advance(done, total)
+
+        return advance
 
     def __enter__(self) -> Progress:
         self._thread.start()
@@ -64,4 +74,4 @@ class Progress:
         with Bar(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(self._task, total=None)
             while not self._stop.wait(0.2):
-                bar.update(task, completed=self._done, total=self._total or None)
+                bar.update(task, description=self._task, completed=self._done, total=self._total or None)

@@ -95,7 +95,8 @@ def simulate(
             arrivals=arrivals,
             seed=seed,
             out_dir=Path(out) if out is not None else None,
-            progress=progress.advance,
+            progress=progress.stage("simulating", "images"),
+            mapping_progress=progress.stage("mapping", "layers"),
         )
     note_shortfall(images, result.images)
     if result.engine != engine:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from archsim.config.base import ConfigModel
+from archsim.config.mapping import MappingSpec
 from archsim.config.workload import Logit, Name
 
 Count = Annotated[int, Field(ge=1, le=1 << 16)]
@@ -65,8 +66,8 @@ class PeArraySpec(ConfigModel):
     """What a zero activation does: costs a MAC, costs its cycle but no MAC energy, costs neither."""
     start: Literal["filled", "arrival"] = "filled"
     """When PEs start on a pass: with filters and first windows in all scratchpads, or each word as it arrives."""
-    mapping: Literal["energy", "traffic"] = "energy"
-    """What a row-stationary mapping is chosen for: energy and time; or DRAM bytes, then buffer bytes, then time."""
+    mapping: Literal["energy", "cycles", "traffic"] = "energy"
+    """What mappings are chosen for: energy and time; cycles, then traffic; DRAM bytes, buffer bytes, then cycles."""
     scratchpad: ScratchpadSpec = ScratchpadSpec()
     noc: NocSpec = NocSpec()
 
@@ -188,3 +189,5 @@ class ArchSpec(ConfigModel):
     controller: ControllerSpec = ControllerSpec()
     exits: ExitsSpec = ExitsSpec()
     dbp: DbpSwitchSpec = DbpSwitchSpec()
+    mappings: Annotated[list[MappingSpec], Field(default_factory=list, max_length=10_000)]
+    """Mappings of single layers; those of all others are searched (``pe_array.mapping``)."""

@@ -43,6 +43,12 @@ def arch_problems(arch: ArchSpec, dram: DramPresetSpec, document: Document) -> l
             f"found {dma.chunk_bytes}, expected a multiple of {dram.burst_bytes}, the burst of {dram.name}"
         )
         problems.append(document.problem("dma.chunk_bytes", message))
+    given = [(spec.layer, spec.dataflow) for spec in arch.mappings]
+    problems += [
+        document.problem(f"mappings.{index}", f'a second {pair[1]} mapping of "{pair[0]}"', "remove one")
+        for index, pair in enumerate(given)
+        if pair in given[:index]
+    ]
     if dram.clock_mhz % core_mhz:
         message = f"found {core_mhz}, expected a divisor of {dram.clock_mhz}, the clock of {dram.name} in MHz"
         near = ", ".join(map(str, fitting_core_clocks_mhz(dram.clock_mhz, core_mhz)))
@@ -70,6 +76,24 @@ def check_exits(arch: ArchSpec, network: Network, document: Document | None = No
         where = document.where_key(key) if document else f"architecture {arch.name}"
         hint = did_you_mean(name, names) or "it has none"
         problems.append(Problem(where, key, f'"{network.name}" has no branch of this name', hint))
+    if problems:
+        raise InvalidInput(problems)
+
+
+def check_mappings(arch: ArchSpec, network: Network, document: Document | None = None) -> None:
+    """Every layer with a mapping must be one of the network that has weights.
+
+    document: where the accelerator was read from, for file:line:col.
+    Raises InvalidInput, with near misses, for each one that is not.
+    """
+    names = [layer.name for layer in network.all_layers() if layer.is_compute]
+    problems = []
+    for index, spec in enumerate(arch.mappings):
+        if spec.layer not in names:
+            key = f"mappings.{index}.layer"
+            where = document.where(key) if document else f"architecture {arch.name}"
+            message = f'"{network.name}" has no layer "{spec.layer}" with weights'
+            problems.append(Problem(where, key, message, did_you_mean(spec.layer, names)))
     if problems:
         raise InvalidInput(problems)
 

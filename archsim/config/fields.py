@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 _PATTERNS = {
     "^[A-Za-z][A-Za-z0-9_-]{0,63}$": "a name (a letter, then at most 63 letters, digits, _ or -)",
+    r"^[A-Za-z][A-Za-z0-9_-]{0,63}(\.[A-Za-z][A-Za-z0-9_-]{0,63})?$": "a name, or two joined by a point",
 }
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from archsim.mapping.base import Int64Array, Placement, TilePlan
+from archsim.mapping.cost import stored_bytes_of, summand_bytes_of
 from archsim.mapping.geometry import Geometry, Hardware, byte_count
 from archsim.mapping.passes import Fetches, Phases
-from archsim.mapping.row_stationary_search import stored_bytes_of, summand_bytes_of
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class Hardware:
     skips_zeros: MACs on zero activations take no cycle.
     stops_for_maps: the array stands still while activations are loaded and outputs stored (``dma.overlap: weights``).
     starts_on_arrival: PEs do not wait until their scratchpads are filled (``pe_array.start: arrival``).
-    least_traffic: mappings are chosen by it (``pe_array.mapping: traffic``).
+    objective: what mappings are chosen for (``pe_array.mapping``).
     map_bytes: buffer for activations and partial sums; bank_bytes: what each of the two takes multiples of.
     """
 
@@ -133,7 +133,7 @@ class Hardware:
     skips_zeros: bool
     stops_for_maps: bool
     starts_on_arrival: bool
-    least_traffic: bool
+    objective: str
     map_bytes: int
     bank_bytes: int
 
@@ -194,7 +194,7 @@ def hardware_of(arch: ArchSpec) -> Hardware:
         skips_zeros=array.zero == "skip",
         stops_for_maps=arch.dma.overlap == "weights",
         starts_on_arrival=array.start == "arrival",
-        least_traffic=array.mapping == "traffic",
+        objective=array.mapping,
         map_bytes=max(buffer.size_kib - buffer.filter_kib, 0) * 1024,
         bank_bytes=buffer.size_kib * 1024 // buffer.banks if buffer.sharing == "bank" else 1,
     )

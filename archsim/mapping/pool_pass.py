@@ -16,8 +16,8 @@ from archsim.config.arch import ArchSpec
 from archsim.errors import InvalidInput, Problem
 from archsim.mapping.assemble import frozen, shares
 from archsim.mapping.base import BoolArray, Dataflow, Int64Array, Placement, TilePlan, TileWork
+from archsim.mapping.cost import summand_bytes_of, weighted_cost
 from archsim.mapping.geometry import Hardware, hardware_of
-from archsim.mapping.row_stationary_search import summand_bytes_of, weighted_cost
 from archsim.network.graph import Layer, Shape
 
 ACTIONS: tuple[tuple[str, str], ...] = (("noc", "ifmap_byte"), ("noc", "psum_byte"))

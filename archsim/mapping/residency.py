@@ -8,7 +8,7 @@ whatever fits a buffer fits a larger one, which can therefore never cost more.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from archsim.config.arch import ArchSpec
@@ -23,6 +23,7 @@ MAX_STATES = 256
 NOT_MAPPED_COST = 1 << 80
 """A layer that the buffer left to it cannot run costs more than any traffic."""
 
+Progress = Callable[[int, int], None]
 Kept = frozenset[int]
 """Runs whose outputs stay, by index."""
 
@@ -41,16 +42,19 @@ class _Run:
 
 
 def place(
-    fused: Sequence[FusedLayer], arch: ArchSpec, dram_bytes_per_cycle: int = 32
+    fused: Sequence[FusedLayer],
+    arch: ArchSpec,
+    dram_bytes_per_cycle: int = 32,
+    progress: Progress | None = None,
 ) -> dict[str, Placement]:
     """Placement of every layer that runs on the array, by its name.
 
     fused: all of them in the order in which they run. dram_bytes_per_cycle: nominal DRAM rate in core cycles, with
-    which mappings are compared. A layer that no mapping fits gets a placement all the same; planning it names what is
-    in the way.
+    which mappings are compared. progress: called with (layers whose mappings have been searched, all layers). A layer
+    that no mapping fits gets a placement all the same; planning it names what is in the way.
     """
     planner = _Planner(_runs(fused, arch), arch, dram_bytes_per_cycle)
-    kept = planner.search()
+    kept = planner.search(progress)
     return {run.fused.layer.name: planner.placement(index, kept) for index, run in enumerate(planner.runs)}
 
 
@@ -81,7 +85,7 @@ class _Planner:
         buffer = arch.global_buffer
         self._capacity_bytes = max(buffer.size_kib - buffer.filter_kib, 0) * 1024
 
-    def search(self) -> Kept:
+    def search(self, progress: Progress | None) -> Kept:
         """The outputs that stay."""
         states: dict[Kept, tuple[int, Kept]] = {frozenset(): (0, frozenset())}
         for index, run in enumerate(self.runs):
@@ -94,6 +98,8 @@ class _Planner:
                     if state not in following or total < following[state][0]:
                         following[state] = (total, kept | {index} if keeps else kept)
             states = dict(sorted(following.items(), key=_rank)[:MAX_STATES])
+            if progress is not None:
+                progress(index + 1, len(self.runs))
         return min(states.items(), key=_rank)[1][1]
 
     def _cost(self, index: int, held: Kept) -> int:

@@ -15,6 +15,7 @@ from archsim.errors import InvalidInput
 from archsim.mapping.assemble import Finished, assemble, in_groups
 from archsim.mapping.base import BoolArray, Int64Array, Placement, TilePlan, TileWork
 from archsim.mapping.geometry import Geometry, Hardware, geometry_of, hardware_of
+from archsim.mapping.given import given_row_stationary
 from archsim.mapping.passes import ACTIONS, Passes, fetches_of, phases_of
 from archsim.mapping.row_stationary_search import frontier_of
 from archsim.mapping.tiling import SIZES, RowStationaryMapping, Tiling
@@ -31,10 +32,14 @@ class RowStationary:
     name = "row_stationary"
 
     def plan(self, layer: Layer, arch: ArchSpec, placement: Placement) -> TilePlan:
-        """Tiles of one layer with the cheapest mapping. Plans are cached and their arrays are read-only.
+        """Tiles of one layer with the mapping that the architecture gives, else with the cheapest.
 
-        Raises :class:`~archsim.errors.InvalidInput` naming every limit of the hardware that no mapping keeps.
+        Plans are cached and their arrays are read-only. Raises :class:`~archsim.errors.InvalidInput` naming every limit
+        of the hardware that the given mapping breaks, or that no mapping keeps.
         """
+        given = given_row_stationary(arch, layer)
+        if given is not None:
+            return self.plan_with(layer, arch, placement, given)
         return _searched_plan(geometry_of(layer), hardware_of(arch), placement.share(layer.groups))
 
     def plan_with(
@@ -47,8 +52,9 @@ class RowStationary:
         return _plan(geometry_of(layer), hardware_of(arch), placement.share(layer.groups), mapping)
 
     def cost(self, layer: Layer, arch: ArchSpec, placement: Placement) -> int | None:
-        """Relative cost of the plan, in units of :mod:`archsim.mapping.row_stationary_search`; None when none fits."""
-        frontier = frontier_of(geometry_of(layer), hardware_of(arch), placement.share(layer.groups))
+        """Relative cost of the plan, in units of :mod:`archsim.mapping.cost`; None when none fits."""
+        share, given = placement.share(layer.groups), given_row_stationary(arch, layer)
+        frontier = frontier_of(geometry_of(layer), hardware_of(arch), share, given)
         position = frontier.at(placement.capacity_bytes)
         return None if position is None else layer.groups * frontier.costs[position]
 

@@ -7,25 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from typing import TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 
 from archsim.mapping.base import BoolArray, Int64Array, Placement
+from archsim.mapping.cache import cached
+from archsim.mapping.cost import MAC_COST, stored_bytes_of, summand_bytes_of, weighted_cost
 from archsim.mapping.geometry import Geometry, Hardware, byte_count
 from archsim.mapping.passes import Passes, fetches_of, phases_of
 from archsim.mapping.tiling import SIZES, RowStationaryMapping, Tiling
 
 SPLITS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 """Into how many parts a dimension may be cut, besides not at all and completely."""
-DRAM_COST, BUFFER_COST, MAC_COST = 200, 6, 4
-"""Energy of a word from DRAM, of one from the buffer and of a MAC with its scratchpads, in units of a MAC alone
-(Chen et al., ISCA 2016, Table IV: 200, 6 and 1 + 3 x 1). They rank mappings; joules come from the energy table."""
-PE_CYCLE_COST = 4
-"""Clock and leakage of the chip for a cycle, per PE, in the same units: 205 mW at 200 MHz over 168 PEs are 6.1 pJ, the
-6.3 pJ of a MAC with its scratchpads (both fitted to the published AlexNet layers of the chip)."""
-LEXICAL = 1000
-"""With ``pe_array.mapping: traffic`` a byte of DRAM counts as so many of the buffer, one of those as so many cycles."""
 SKIPPED_SHARE = 2
 """An array that skips zeros is mapped for activations of which one in this many is not zero, as behind a ReLU."""
 UNLIMITED_BYTES = 1 << 62
@@ -50,22 +44,59 @@ class Frontier:
         return None if position < 0 else position
 
 
-def frontier_of(geo: Geometry, hw: Hardware, placement: Placement) -> Frontier:
-    """Mappings for one placement, whatever its capacity."""
+def frontier_of(
+    geo: Geometry, hw: Hardware, placement: Placement, given: RowStationaryMapping | None = None
+) -> Frontier:
+    """Mappings for one placement, whatever its capacity. given: the only one to consider."""
     source = (placement.ifmap_on_chip, placement.ofmap_on_chip, placement.summand_on_chip)
     anywhere = replace(
         placement, capacity_bytes=0, ifmap_on_chip=True, ofmap_on_chip=True, summand_on_chip=True
     )
     sources = _sources(placement) if placement.batch == 1 else (source,)
-    return _frontiers(geo, hw, anywhere, sources)[source]
+    # Layers and accelerators that differ in their names alone share a search.
+    return _frontiers(replace(geo, name=""), replace(hw, name=""), anywhere, sources, given)[source]
 
 
 @lru_cache(maxsize=4096)
 def _frontiers(
-    geo: Geometry, hw: Hardware, anywhere: Placement, sources: tuple[Source, ...]
+    geo: Geometry,
+    hw: Hardware,
+    anywhere: Placement,
+    sources: tuple[Source, ...],
+    given: RowStationaryMapping | None,
 ) -> Mapping[Source, Frontier]:
     """Frontiers for several places of input, output and summand: what the array does is the same for all."""
-    tiling = candidates(geo, hw, anywhere.batch)
+    if given is not None:
+        return _search(Tiling.of(geo, hw, anywhere, given), sources, anywhere)
+
+    def decode(rows: list[list[Any]]) -> Mapping[Source, Frontier]:
+        return dict(zip(sources, map(_decoded, rows), strict=True))
+
+    return cached(
+        ("row_stationary", geo, hw, anywhere, sources),
+        lambda: _search(candidates(geo, hw, anywhere.batch), sources, anywhere),
+        lambda found: [_encoded(found[source]) for source in sources],
+        decode,
+    )
+
+
+def _encoded(frontier: Frontier) -> list[Any]:
+    rows = [[*(getattr(one, name) for name in SIZES), int(one.strips_outer)] for one in frontier.mappings]
+    return [list(frontier.needed_bytes), list(frontier.costs), rows]
+
+
+def _decoded(row: list[Any]) -> Frontier:
+    needed_bytes, costs, rows = row
+    mappings = tuple(
+        RowStationaryMapping(**dict(zip(SIZES, sizes, strict=True)), strips_outer=bool(strips_outer))
+        for *sizes, strips_outer in rows
+    )
+    return Frontier(tuple(needed_bytes), tuple(costs), mappings)
+
+
+def _search(tiling: Tiling, sources: tuple[Source, ...], anywhere: Placement) -> Mapping[Source, Frontier]:
+    """The frontiers among some mappings."""
+    hw = tiling.hardware
     tiling = replace(tiling, placement=replace(anywhere, capacity_bytes=UNLIMITED_BYTES))
     tiling = tiling.select(tiling.fits())
     parts = [_costs(tiling.part(start, PART), sources) for start in range(0, max(len(tiling.e), 1), PART)]
@@ -326,34 +357,8 @@ def _cost(work: _Estimate, dram_bytes: Int64Array) -> Int64Array:
     tiling = work.passes.tiling
     hw = tiling.hardware
     cost = weighted_cost(hw, tiling.placement, dram_bytes, work.buffer_bytes, work.array_cycles)
-    if hw.least_traffic:
+    if hw.objective != "energy":
         return cast(Int64Array, (work.times * cost).sum(axis=1))
     macs = tiling.geometry.macs * tiling.placement.batch
     total: Int64Array = (work.times * cost).sum(axis=1) + MAC_COST * macs
     return total
-
-
-Amount = TypeVar("Amount", int, Int64Array)
-
-
-def weighted_cost(
-    hw: Hardware, placement: Placement, dram_bytes: Amount, buffer_bytes: Amount, array_cycles: Amount
-) -> Amount:
-    """Bytes and time in one number; the time is the longer of the array's and the DRAM's. MACs cost extra."""
-    cycles = np.maximum(array_cycles, -(-dram_bytes // placement.dram_bytes_per_cycle))
-    if hw.least_traffic:
-        return cast(Amount, LEXICAL * (LEXICAL * dram_bytes + buffer_bytes) + cycles)
-    moved = DRAM_COST * dram_bytes + BUFFER_COST * buffer_bytes
-    return cast(Amount, moved + PE_CYCLE_COST * hw.rows * hw.cols * cycles)
-
-
-def stored_bytes_of(geo: Geometry, hw: Hardware, placement: Placement) -> int:
-    """Bytes of the tensor that the layer and what is fused with it write."""
-    values = placement.stored_shape.elements if placement.stored_shape else geo.outputs
-    values *= placement.batch
-    return -(-values * (hw.psum_bits if geo.is_classifier else hw.activation_bits) // 8)
-
-
-def summand_bytes_of(hw: Hardware, placement: Placement) -> int:
-    """Bytes of the tensor that a fused ``add`` reads."""
-    return -(-placement.summand_values * placement.batch * hw.activation_bits // 8)

@@ -17,9 +17,10 @@ from archsim.errors import InvalidInput, Problem
 from archsim.mapping.assemble import Finished, assemble, in_groups
 from archsim.mapping.base import BoolArray, Int64Array, Placement, TilePlan, TileWork
 from archsim.mapping.geometry import Geometry, Hardware, geometry_of, hardware_of
+from archsim.mapping.given import given_systolic
 from archsim.mapping.systolic_folds import FORMS, Folding, Form, SystolicMapping
 from archsim.mapping.systolic_phases import ACTIONS, fetches_of, leaving, phases_of
-from archsim.mapping.systolic_search import best_candidate, problems_of
+from archsim.mapping.systolic_search import best_candidate, problems_of, problems_with
 from archsim.mapping.zeros import window_taps
 from archsim.network.graph import Layer
 
@@ -32,13 +33,19 @@ class _SystolicArray:
     name: str
 
     def plan(self, layer: Layer, arch: ArchSpec, placement: Placement) -> TilePlan:
-        """Tiles of one layer. Plans are cached and their arrays are read-only.
+        """Tiles of one layer with the mapping that the architecture gives, else with the cheapest.
 
-        Raises :class:`~archsim.errors.InvalidInput` when PEs are to skip zeros or to start on their own (the array
-        moves in lockstep), and when the buffer holds no mapping of the layer.
+        Plans are cached and their arrays are read-only. Raises :class:`~archsim.errors.InvalidInput` when PEs are to
+        skip zeros or to start on their own (the array moves in lockstep), and when the buffer does not hold the given
+        mapping, or any.
         """
         _check_options(arch)
-        share = placement.share(layer.groups)
+        share, given = placement.share(layer.groups), given_systolic(arch, layer, self.name)
+        if given is not None:
+            problems = problems_with(geometry_of(layer), hardware_of(arch), FORMS[self.name], share, given)
+            if problems:
+                raise InvalidInput(problems)
+            return self.plan_with(layer, arch, placement, given)
         return _searched_plan(geometry_of(layer), hardware_of(arch), FORMS[self.name], share)
 
     def plan_with(
@@ -50,9 +57,9 @@ class _SystolicArray:
         return _plan(geometry_of(layer), hardware_of(arch), FORMS[self.name], share, mapping)
 
     def cost(self, layer: Layer, arch: ArchSpec, placement: Placement) -> int | None:
-        """Relative cost of the plan, in units of :mod:`archsim.mapping.row_stationary_search`; None when none fits."""
-        share = placement.share(layer.groups)
-        found = best_candidate(geometry_of(layer), hardware_of(arch), FORMS[self.name], share)
+        """Relative cost of the plan, in units of :mod:`archsim.mapping.cost`; None when none fits."""
+        share, given = placement.share(layer.groups), given_systolic(arch, layer, self.name)
+        found = best_candidate(geometry_of(layer), hardware_of(arch), FORMS[self.name], share, given)
         return None if found is None else layer.groups * found.cost
 
     def work(self, layer: Layer, arch: ArchSpec, plan: TilePlan, nonzero: BoolArray) -> TileWork:

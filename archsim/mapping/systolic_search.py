@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from archsim.errors import Problem
 from archsim.mapping.base import Placement
-from archsim.mapping.geometry import Geometry, Hardware
-from archsim.mapping.row_stationary_search import (
-    BUFFER_COST,
-    DRAM_COST,
+from archsim.mapping.cache import cached
+from archsim.mapping.cost import (
     MAC_COST,
-    PE_CYCLE_COST,
     stored_bytes_of,
     summand_bytes_of,
+    weighted_cost,
 )
+from archsim.mapping.geometry import Geometry, Hardware
 from archsim.mapping.systolic_folds import Folding, Form, SystolicMapping
 from archsim.mapping.systolic_phases import fill_steps, rows_of, skew_steps
 
@@ -32,14 +31,16 @@ class Candidate:
     cost: int
 
 
-def best_candidate(geo: Geometry, hw: Hardware, form: Form, placement: Placement) -> Candidate | None:
-    """The cheapest mapping that fits, of equals the first; None when none does.
+def best_candidate(
+    geo: Geometry, hw: Hardware, form: Form, placement: Placement, given: SystolicMapping | None = None
+) -> Candidate | None:
+    """The cheapest mapping that fits, of equals the first; None when none does. given: the only one to consider.
 
     All mappings of a layer are costed whatever the capacity, so that more of it can never cost more.
     """
     fitting = [
         found
-        for found in _candidates(geo, hw, form, replace(placement, capacity_bytes=0))
+        for found in _all_candidates(geo, hw, form, placement, given)
         if found.needed_bytes <= placement.capacity_bytes
     ]
     return min(fitting, key=lambda found: found.cost, default=None)
@@ -47,27 +48,83 @@ def best_candidate(geo: Geometry, hw: Hardware, form: Form, placement: Placement
 
 def problems_of(geo: Geometry, hw: Hardware, form: Form, placement: Placement) -> list[Problem]:
     """The limits that no mapping keeps, in words."""
-    where = f'layer "{geo.name}" on "{hw.name}"'
     smallest = Folding(geo, hw, form, SystolicMapping(1, 1), placement.batch)
-    filter_bytes = _two_tiles_of_weights_bytes(smallest)
-    if filter_bytes > hw.filter_bytes:
-        message = f"needs {filter_bytes} bytes for the weights of two tiles, found {hw.filter_bytes}"
-        hint = "give the filters a larger part of the buffer"
-        return [Problem(where, "global_buffer.filter_kib", message, hint)]
-    found = _candidates(geo, hw, form, replace(placement, capacity_bytes=0))
-    least = min(candidate.needed_bytes for candidate in found)
+    problems = _filter_problems(smallest)
+    if problems:
+        return problems
+    found = _all_candidates(geo, hw, form, placement, None)
+    return _size_problems(geo, hw, placement, min(candidate.needed_bytes for candidate in found))
+
+
+def problems_with(
+    geo: Geometry, hw: Hardware, form: Form, placement: Placement, given: SystolicMapping
+) -> list[Problem]:
+    """The limits that a mapping breaks, in words."""
+    folding = Folding(geo, hw, form, given, placement.batch)
+    problems = _filter_problems(folding) + _size_problems(
+        geo, hw, placement, needed_bytes(folding, placement)
+    )
+    steps = folding.lengths[form.time]
+    if not form.outputs_move and given.steps_a_fold < steps:
+        message = (
+            f"found steps_a_fold = {given.steps_a_fold}, expected {steps}: sums stay until they are finished"
+        )
+        problems.append(Problem(_where(geo, hw), "mappings", message))
+    return problems
+
+
+def _where(geo: Geometry, hw: Hardware) -> str:
+    return f'layer "{geo.name}" on "{hw.name}"'
+
+
+def _filter_problems(folding: Folding) -> list[Problem]:
+    geo, hw, need = folding.geometry, folding.hardware, _two_tiles_of_weights_bytes(folding)
+    if need <= hw.filter_bytes:
+        return []
+    message = f"needs {need} bytes for the weights of two tiles, found {hw.filter_bytes}"
+    hint = "give the filters a larger part of the buffer"
+    return [Problem(_where(geo, hw), "global_buffer.filter_kib", message, hint)]
+
+
+def _size_problems(geo: Geometry, hw: Hardware, placement: Placement, need: int) -> list[Problem]:
+    if need <= placement.capacity_bytes:
+        return []
     held = "partial sums" if placement.ifmap_on_chip else "partial sums and two tiles of the input"
-    message = f"needs {least} bytes for {held}, found {placement.capacity_bytes}"
-    return [Problem(where, "global_buffer.size_kib", message, "use a larger buffer")]
+    message = f"needs {need} bytes for {held}, found {placement.capacity_bytes}"
+    return [Problem(_where(geo, hw), "global_buffer.size_kib", message, "use a larger buffer")]
+
+
+def _all_candidates(
+    geo: Geometry, hw: Hardware, form: Form, placement: Placement, given: SystolicMapping | None
+) -> tuple[Candidate, ...]:
+    """Layers and accelerators that differ in their names alone share a search."""
+    anywhere = replace(placement, capacity_bytes=0)
+    return _candidates(replace(geo, name=""), replace(hw, name=""), form, anywhere, given)
 
 
 @lru_cache(maxsize=1024)
-def _candidates(geo: Geometry, hw: Hardware, form: Form, placement: Placement) -> tuple[Candidate, ...]:
-    found = []
+def _candidates(
+    geo: Geometry, hw: Hardware, form: Form, placement: Placement, given: SystolicMapping | None
+) -> tuple[Candidate, ...]:
     smallest = Folding(geo, hw, form, SystolicMapping(1, 1), placement.batch)
-    for mapping in _mappings(smallest, placement.ifmap_on_chip):
+    if given is not None:
+        fits = not problems_with(geo, hw, form, replace(placement, capacity_bytes=1 << 62), given)
+        return _costed(smallest, placement, [given] if fits else [])
+    return cached(
+        ("systolic", geo, hw, form, placement),
+        lambda: _costed(smallest, placement, _mappings(smallest, placement.ifmap_on_chip)),
+        lambda found: [[*astuple(one.mapping), one.needed_bytes, one.cost] for one in found],
+        lambda rows: tuple(Candidate(SystolicMapping(*row[:4]), int(row[4]), int(row[5])) for row in rows),
+    )
+
+
+def _costed(
+    smallest: Folding, placement: Placement, mappings: Iterable[SystolicMapping]
+) -> tuple[Candidate, ...]:
+    found = []
+    for mapping in mappings:
         folding = replace(smallest, mapping=mapping)
-        if _two_tiles_of_weights_bytes(folding) <= hw.filter_bytes:
+        if _two_tiles_of_weights_bytes(folding) <= folding.hardware.filter_bytes:
             need, cost = needed_bytes(folding, placement), _cost(folding, placement)
             found.append(Candidate(mapping, need, cost))
     return tuple(found)
@@ -147,7 +204,7 @@ def _span_rows(folding: Folding, positions: int) -> int:
 
 
 def _cost(folding: Folding, placement: Placement) -> int:
-    """Energy with the static share of the time, in units of :mod:`archsim.mapping.row_stationary_search`.
+    """Energy with the static share of the time, in units of :mod:`archsim.mapping.cost`.
 
     Folds are all taken as full ones. A tile more costs one unit: of equal mappings that with the fewest is taken.
     """
@@ -163,9 +220,8 @@ def _cost(folding: Folding, placement: Placement) -> int:
         _buffer_bytes(folding) + stored + summand,
         folding.folds * _fold_cycles(folding),
     )
-    cycles = max(array_cycles, -(-dram_bytes // placement.dram_bytes_per_cycle))
-    energy = DRAM_COST * dram_bytes + BUFFER_COST * buffer_bytes + MAC_COST * geo.macs * folding.batch
-    return energy + PE_CYCLE_COST * hw.rows * hw.cols * cycles + folding.folds * folding.tiles_a_fold
+    moved = int(weighted_cost(hw, placement, dram_bytes, buffer_bytes, array_cycles))
+    return moved + MAC_COST * geo.macs * folding.batch + folding.folds * folding.tiles_a_fold
 
 
 def _weight_load_bytes(folding: Folding) -> int:

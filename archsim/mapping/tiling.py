@@ -267,6 +267,7 @@ class Tiling:
         size = f"kernel {geo.kernel_rows}x{geo.kernel_cols}"
         spad, buffer = "pe_array.scratchpad", "global_buffer"
         filters = self.q if geo.depthwise else self.p * self.q
+        stacked = self.p * self.r if geo.depthwise else 1
         psums = self.q if geo.depthwise else self.p
         sets = self.sets if geo.kernel_rows <= hw.rows else self.r * self.t
         filter_bytes = hw.passes_of_filters * byte_count(self.pass_weights, hw.weight_bits)
@@ -277,6 +278,7 @@ class Tiling:
         rows: list[tuple[str, Int64Array | int, Int64Array | int, str, str]] = [
             ("pe_array.rows", geo.kernel_rows, hw.rows, f"rows of PEs for the {size}", "use more rows"),
             ("pe_array.cols", self.r * self.t, sets, "PE sets at a time", "use more rows or columns"),
+            ("mappings", stacked, 1, "for p r of a depthwise layer", "each of its filters has one channel: p = r = 1"),
             (f"{spad}.filter_words", filters * geo.kernel_cols, hw.filter_words, f"weights a PE for the {size}", grow),
             (f"{spad}.ifmap_words", self.q * geo.kernel_cols, hw.ifmap_words, f"activations a PE for the {size}", grow),
             (f"{spad}.psum_words", psums, hw.psum_words, "partial sums a PE", grow),

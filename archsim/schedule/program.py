@@ -17,7 +17,7 @@ from archsim.config.dram import DramPresetSpec
 from archsim.mapping.base import Dataflow, Int64Array, Placement, TilePlan
 from archsim.mapping.fusion import FusedLayer
 from archsim.mapping.pool_pass import WithPools
-from archsim.mapping.residency import place
+from archsim.mapping.residency import Progress, place
 from archsim.network.graph import IMAGE, Layer, Network
 from archsim.registry import get_dataflow
 from archsim.schedule.branches import BranchStep, branch_steps, classifier_bytes, runs_of
@@ -88,12 +88,17 @@ class Program:
         return self.dram.clock_mhz // self.arch.clock.core_mhz
 
 
-def compile_program(network: Network, arch: ArchSpec, dram: DramPresetSpec) -> Program:
-    """Plan every layer and lay out the DRAM. Raises InvalidInput when a layer or a branch cannot be mapped."""
+def compile_program(
+    network: Network, arch: ArchSpec, dram: DramPresetSpec, progress: Progress | None = None
+) -> Program:
+    """Plan every layer and lay out the DRAM. progress: of the search for mappings, in layers.
+
+    Raises InvalidInput when a layer or a branch cannot be mapped.
+    """
     dataflow = WithPools(get_dataflow(arch.pe_array.dataflow))
     ratio = dram.clock_mhz // arch.clock.core_mhz
     runs = runs_of(network, arch)
-    placements = place([run.fused for run in runs], arch, 2 * dram.channel_bits // 8 * ratio)
+    placements = place([run.fused for run in runs], arch, 2 * dram.channel_bits // 8 * ratio, progress)
     allocator = _Allocator()
     image_bytes = network.input_shape.elements * arch.precision.activation_bits // 8
     sources = {IMAGE: TensorSource(allocator.take(image_bytes), None)}

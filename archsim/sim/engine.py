@@ -16,6 +16,7 @@ from archsim.functional.decide import Decisions
 from archsim.functional.trace import FunctionalTrace
 from archsim.mapping.base import BoolArray, MapTransfers, TileWork
 from archsim.mapping.compression import CodedMap, map_transfers
+from archsim.mapping.residency import Progress
 from archsim.network.graph import IMAGE, Network
 from archsim.schedule.program import Program, Step, compile_program
 from archsim.sim.decisions import ImagePath
@@ -35,13 +36,19 @@ class Simulator:
     branches) is simulated once. Raises InvalidInput when the network does not map.
 
     engine: ``tile`` (SimPy) or ``segment`` (compiled); they give the same records. The attribute says which of them
-    runs: ``tile`` also where the segment engine lacks the hardware (``dma.overlap: weights``).
+    runs: ``tile`` also where the segment engine lacks the hardware (``dma.overlap: weights``). progress: of the search for mappings, in
+    layers.
     """
 
     def __init__(
-        self, network: Network, arch: ArchSpec, dram: DramPresetSpec, engine: Engine = "tile"
+        self,
+        network: Network,
+        arch: ArchSpec,
+        dram: DramPresetSpec,
+        engine: Engine = "tile",
+        progress: Progress | None = None,
     ) -> None:
-        self.program = compile_program(network, arch, dram)
+        self.program = compile_program(network, arch, dram, progress)
         runs_segments = engine == "segment" and SegmentEngine.runs(self.program)
         self._segments = SegmentEngine(self.program) if runs_segments else None
         self.engine: Engine = "segment" if runs_segments else "tile"

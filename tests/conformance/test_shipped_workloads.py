@@ -8,18 +8,51 @@ import numpy as np
 import pytest
 
 from archsim import api
+from archsim.config.load import load_workload
 from archsim.datasets import iter_images
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace_io import load_trace
 from archsim.resources import Kind, builtin_names
 
-WORKLOADS = builtin_names(Kind.WORKLOAD)
+SHAPE_ONLY = tuple(name for name in builtin_names(Kind.WORKLOAD) if load_workload(name).spec.is_shape_only)
+WORKLOADS = tuple(name for name in builtin_names(Kind.WORKLOAD) if name not in SHAPE_ONLY)
 SLIM = "vgg16-slim-cifar10"
 
 
 def test_there_are_workloads() -> None:
     assert {"digits", SLIM} <= set(WORKLOADS)
+    assert set(SHAPE_ONLY) == {"alexnet", "vgg16", "resnet18", "mobilenetv2"}
+
+
+def check_shape_only(name: str, arch: str, overrides: tuple[str, ...] = ()) -> None:
+    result, network = api.simulate(name, arch=arch, overrides=overrides), api.load(name).network
+    assert result.accuracy is None and result.exits == {"final": 1}
+    assert sum(layer.macs + layer.skipped_macs for layer in result.layers) == network.macs
+    assert all(0 < layer.utilisation <= 1 for layer in result.layers)
+    if result.arch != "eyeriss-65nm":  # codes its feature maps, not its weights
+        assert result.dram_bytes_per_image.read >= network.weights
+
+
+def test_a_residual_network_runs_with_the_options_of_the_chip() -> None:
+    """16 bits, run-length coded maps, banks, grouped passes of traffic's choice; shortcuts and a padded pool."""
+    check_shape_only("resnet18", "eyeriss-65nm")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHAPE_ONLY)
+@pytest.mark.parametrize(
+    ("arch", "dataflow"),
+    [
+        ("locoexnet-65nm", "row_stationary"),
+        ("eyeriss-65nm", "row_stationary"),
+        ("gated-rs", "weight_stationary"),
+        ("gated-rs", "output_stationary"),
+        ("gated-rs", "input_stationary"),
+    ],
+)
+def test_every_known_network_runs_on_every_dataflow(name: str, arch: str, dataflow: str) -> None:
+    check_shape_only(name, arch, (f"pe_array.dataflow={dataflow}",))
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
