@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archsim.cli.options import json_option, set_option
-<<<<<<< HEAD
-from archsim.cli.output import print_json, print_table, print_title
-from archsim.results.defaults import DEFAULT_ARCH
-=======
 from archsim.cli.output import note_files, print_json, print_table, print_title
 from archsim.cli.progress import Progress
->>>>>>> shapes
+from archsim.results.defaults import DEFAULT_ARCH
 
 if TYPE_CHECKING:
     from archsim.cli.descriptions import Description
@@ -22,29 +18,26 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name", metavar="NAME|COMPONENT")
-<<<<<<< HEAD
-@click.option("--arch", metavar="A", help=f"With energy: the accelerator (default: {DEFAULT_ARCH}).")
-@click.option("--energy-table", metavar="T", help="With energy: the table (default: the one the arch names).")
-@set_option
-@json_option
-def describe(
-    name: str, arch: str | None, energy_table: str | None, overrides: tuple[str, ...], as_json: bool
-=======
 @click.option(
     "--arch",
     metavar="A",
-    help="Of a workload also the mapping of every layer on this accelerator: path or name.",
+    help=f"With energy: the accelerator (default: {DEFAULT_ARCH}). Of a workload: show its mappings on it.",
 )
+@click.option("--energy-table", metavar="T", help="With energy: the table (default: the one the arch names).")
 @set_option
 @click.option(
     "--save-mappings",
     metavar="FILE",
-    help="With --arch: write the mappings as an architecture file that extends A and gives every layer its mapping.",
+    help="Of a workload with --arch: write an architecture file that extends A and gives every layer its mapping.",
 )
 @json_option
 def describe(
-    name: str, arch: str | None, overrides: tuple[str, ...], save_mappings: str | None, as_json: bool
->>>>>>> shapes
+    name: str,
+    arch: str | None,
+    energy_table: str | None,
+    overrides: tuple[str, ...],
+    save_mappings: str | None,
+    as_json: bool,
 ) -> None:
     """One built-in, one file or one hardware component in detail.
 
@@ -60,20 +53,18 @@ def describe(
     from archsim.cli.descriptions import describe_name
     from archsim.cli.energy_description import NAME, describe_energy
 
-<<<<<<< HEAD
     if name == NAME:
+        if save_mappings:
+            raise click.UsageError("--save-mappings is for a workload.")
         description = describe_energy(arch or DEFAULT_ARCH, energy_table, overrides)
-    elif arch or energy_table or overrides:
-        raise click.UsageError("--arch, --energy-table and --set are for: archsim describe energy.")
+    elif energy_table:
+        raise click.UsageError("--energy-table is for: archsim describe energy.")
+    elif arch is None and (overrides or save_mappings):
+        raise click.UsageError("--set and --save-mappings need --arch.")
     else:
         description = describe_name(name)
-=======
-    if arch is None and (overrides or save_mappings):
-        raise click.UsageError("--set and --save-mappings need --arch.")
-    description = describe_name(name)
-    if arch is not None:
-        description.tables[f"mappings on {arch}"] = _mappings(name, arch, overrides, save_mappings)
->>>>>>> shapes
+        if arch is not None:
+            description.tables[f"mappings on {arch}"] = _mappings(name, arch, overrides, save_mappings)
     if as_json:
         print_json(
             {"name": name, "kind": description.kind, "description": description.text, **description.tables}
