@@ -75,6 +75,12 @@ def _print_report(report: ExitsReport) -> None:
     click.echo(f"MACs used             {percent(report.macs_used_fraction)}")
     if report.objective in ("energy", "cycles"):
         click.echo(f"{report.objective + ' used':21s} {percent(report.cost_fraction)}")
+    if report.cross_fit is not None:
+        fit, fold = report.cross_fit, report.cross_fit.discordant
+        click.echo(
+            f"out of fold           {fit.delta_pp:+.3f} pp (lower 95 % bound {fit.delta_lower95_pp:+.3f} pp; "
+            f"b {fold['b']}, c {fold['c']}), {report.objective} used {percent(fit.cost_fraction)}"
+        )
     if report.test is not None:
         _print_test(report.test)
     if report.branches:

@@ -26,6 +26,7 @@ from archsim.exits.costs import (
     counted_costs,
     simulated_costs,
 )
+from archsim.exits.cross_fit import cross_fitted
 from archsim.exits.export import without_branches
 from archsim.exits.package import kept_workload, network_of, write_package
 from archsim.exits.report import ExitsReport, measured, report_of
@@ -71,7 +72,7 @@ def build(
     shared = _shared(loaded, out_dir)
     batch = _images(loaded, workload, folders)
     test = _test_images(loaded, folders)
-    if spec.accuracy.certify and network.branches:
+    if spec.accuracy.certify and spec.accuracy.folds is None and network.branches:
         _check_size(loaded, len(batch))
     weights = Weights.of(without_branches(ending.arrays, network))
     note(f"running {len(batch)} images through {len(network.branches)} candidate branches")
@@ -225,8 +226,13 @@ def _test_images(loaded: LoadedExitsSpec, folders: Sequence[Path]) -> ImageBatch
 
 
 def _check_size(loaded: LoadedExitsSpec, images: int) -> None:
-    """Too few images could only ever give a network without exits."""
+    """Too few images could only ever give a network without exits, and no number can show that nothing is lost."""
     goal = loaded.spec.accuracy
+    if goal.max_loss == 0:
+        hint = "a larger max_loss, folds, or certify: false"
+        raise InvalidInput(
+            [loaded.document.problem("accuracy.max_loss", "found 0, expected more with certify", hint)]
+        )
     needed = least_images(goal.max_loss)
     found = len(split_rows(images, loaded.spec.seed)[1])
     if found < needed:
@@ -250,7 +256,11 @@ def _choose(loaded: LoadedExitsSpec, table: CandidateTable) -> Chosen:
     spec = loaded.spec
     goal = AccuracyGoal(spec.accuracy.max_loss, spec.accuracy.luck_credit, spec.accuracy.standard_errors)
     search = Search(max_branches=spec.search.max_branches, dbp=spec.search.dbp)
+    everything = np.arange(table.images)
+    if spec.accuracy.folds is not None and table.count:
+        choice, cross_fit = cross_fitted(table, goal, search, spec.seed, spec.accuracy.folds)
+        return Chosen(choice, choice.policy, everything, None, None, cross_fit)
     if spec.accuracy.certify and table.count:
         return choose_safely(table, goal, search, spec.seed)
     choice = choose(table, goal, search)
-    return Chosen(choice, choice.policy, np.arange(table.images), None, None)
+    return Chosen(choice, choice.policy, everything, None, None)

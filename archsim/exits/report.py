@@ -13,6 +13,7 @@ from archsim.config.workload import DbpSpec
 from archsim.datasets import ImageBatch
 from archsim.exits.controls import dbp_quality, oracle_dbp, oracle_exit, random_skips
 from archsim.exits.costs import Machine, SimulatedObjective, record_costs
+from archsim.exits.cross_fit import CrossFit
 from archsim.exits.export import dbp_of
 from archsim.exits.line_search import Lagrangian
 from archsim.exits.policy import ExitPolicy, apply_policy, mean_cost_fraction
@@ -88,6 +89,18 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class OutOfFold:
+    """The search on images that chose nothing: every fold by what the others chose (:mod:`archsim.exits.cross_fit`)."""
+
+    folds: int
+    price: float | None
+    delta_pp: float
+    delta_lower95_pp: float
+    discordant: dict[str, int]
+    cost_fraction: float
+
+
+@dataclass(frozen=True)
 class ExitsReport:
     """What was chosen and how it does on images that did not choose it (without certification: on those that did).
 
@@ -125,6 +138,7 @@ class ExitsReport:
     branches: tuple[KeptBranch, ...]
     rejected: tuple[RejectedBranch, ...]
     controls: dict[str, Control]
+    cross_fit: OutOfFold | None = None
     test: Measured | None = None
     files: tuple[str, ...] = ()
 
@@ -199,6 +213,19 @@ def report_of(
             _rejected(spec, network, table, chosen, k) for k in range(table.count) if k not in policy.chosen
         ),
         controls=_controls(spec, table, chosen, measured),
+        cross_fit=None if chosen.cross_fit is None else _out_of_fold(chosen.cross_fit),
+    )
+
+
+def _out_of_fold(found: CrossFit) -> OutOfFold:
+    test = found.comparison
+    return OutOfFold(
+        folds=found.folds,
+        price=found.price,
+        delta_pp=100 * test.delta,
+        delta_lower95_pp=100 * test.lower95,
+        discordant={"b": test.b, "c": test.c},
+        cost_fraction=found.cost_fraction,
     )
 
 

@@ -16,6 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from archsim.exits.cross_fit import CrossFit
 from archsim.exits.policy import ExitPolicy, leaves, reaches
 from archsim.exits.structure import AccuracyGoal, Choice, Search, choose, compare
 from archsim.exits.tables import CandidateTable, Int64s
@@ -50,6 +51,7 @@ class Chosen:
     """A choice and the rows of the table it was made on; rows_b and certificate are None without certification.
 
     choice.policy is the certified one where there is a certificate; searched is the policy that the search found.
+    cross_fit: what folds said of it.
     """
 
     choice: Choice
@@ -57,6 +59,7 @@ class Chosen:
     rows_a: Int64s
     rows_b: Int64s | None
     certificate: Certificate | None
+    cross_fit: CrossFit | None = None
 
 
 def choose_safely(table: CandidateTable, goal: AccuracyGoal, search: Search, seed: int) -> Chosen:

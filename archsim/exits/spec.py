@@ -40,12 +40,14 @@ class ExitDataSpec(ConfigModel):
 class AccuracyGoalSpec(ConfigModel):
     """How much accuracy the exits may cost, and how sure that must be."""
 
-    max_loss: Annotated[float, Field(gt=0, le=1)] = 0.005
-    """Allowed loss against the full network, as a fraction."""
+    max_loss: Annotated[float, Field(ge=0, le=1)] = 0.005
+    """Allowed loss against the full network, as a fraction; 0 with ``folds`` only."""
     standard_errors: Annotated[float, Field(ge=0, le=10)] = 1.645
     """By how many standard errors the loss must stay below ``max_loss`` on the images of the search."""
     luck_credit: Fraction = 0.5
     """Worth of an image that only the branch gets right, against 1 for one that only the full network gets right."""
+    folds: Annotated[int, Field(ge=2, le=20)] | None = None
+    """Instead of ``certify``: search on all images, at the price of accuracy that meets the goal on folds left out."""
     certify: bool = True
     """Search on one half of the images and tighten all thresholds until a test at 5 % passes on the other half."""
 

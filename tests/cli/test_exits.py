@@ -125,6 +125,18 @@ def test_the_trace_that_ships_loses_the_branches_that_go(folder: Path) -> None:
     assert (evaluated.images, evaluated.accuracy, set(evaluated.exits)) == (20, 1, {"early", "final"})
 
 
+def test_the_price_of_accuracy_comes_from_folds(folder: Path) -> None:
+    path = spec(folder, objective="macs", accuracy={"max_loss": 0, "folds": 3})
+    result = exits(path, "--out", folder / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert (report["images_searched"], report["images_measured"], report["certified"]) == (900, 900, False)
+    # The labels are what the first branch says: exits can only gain.
+    assert report["cross_fit"]["discordant"]["b"] == 0 and report["cross_fit"]["delta_pp"] > 0
+    assert [kept["name"] for kept in report["branches"]] == ["early"]
+    assert "\nout of fold           +" in exits(path, "--out", folder / "text").stdout
+
+
 def test_text_names_branches_and_reasons(folder: Path) -> None:
     result = exits(spec(folder, objective="parameters"), "--out", folder / "out")
     assert result.exit_code == 0, result.stderr
@@ -143,6 +155,7 @@ def test_text_names_branches_and_reasons(folder: Path) -> None:
         ({"accuracy": {"max_loss": 0.002}}, ["accuracy.max_loss"]),
         ({"arch": "dense-rs"}, ["arch"]),
         ({"classifier": "lat"}, ["classifier"]),
+        ({"accuracy": {"max_loss": 0}}, ["accuracy.max_loss"]),
         ({"data": {"trace_images": 5}}, ["data.trace_images"]),
         ({"objective": "power", "cost_images": 0, "serch": {}}, ["serch", "objective", "cost_images"]),
     ],
