@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("action", type=click.Choice(["build"]))
-@click.argument("spec")
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @click.option(
     "--data",
     metavar="PATH",
@@ -28,10 +28,15 @@ if TYPE_CHECKING:
     metavar="WORKLOAD",
     help="Workload with the candidates, by path or built-in name, instead of the one that the spec names.",
 )
-@click.option("--out", metavar="DIR", help="Output folder (default: a folder with the name of the spec).")
+@click.option("--out", metavar="DIR", help="Output folder (default: a folder with the name of each spec).")
 @json_option
 def exits(
-    action: str, spec: str, data: str | None, workload: str | None, out: str | None, as_json: bool
+    action: str,
+    specs: tuple[str, ...],
+    data: str | None,
+    workload: str | None,
+    out: str | None,
+    as_json: bool,
 ) -> None:
     """Choose branches, thresholds and DBP bounds of a workload for least cost at a bounded loss of accuracy.
 
@@ -40,22 +45,27 @@ def exits(
       archsim exits build digits --out digits-cheap
 
     SPEC is a path or the name of a built-in exits spec. Writes a workload with the branches that pay, whose path
-    archsim simulate takes, the report, and the table of candidates.
+    archsim simulate takes, the report, and the table of candidates. Several are made one after the other; images that
+    they share are run once.
     """
     from archsim.config.extends import find_file
-    from archsim.exits.build import build
+    from archsim.exits.build import build, runs_for
     from archsim.exits.spec import load_exits_spec
     from archsim.resources import Kind
 
-    loaded = load_exits_spec(find_file(Kind.EXITS, spec))
+    loaded = [load_exits_spec(find_file(Kind.EXITS, spec)) for spec in specs]
     candidates = None if workload is None else find_file(Kind.WORKLOAD, workload)
     folders = [Path(data)] if data is not None else []
-    report = build(loaded, folders, Path(loaded.spec.name if out is None else out), note, candidates)
-    note_files(report.files)
+    runs, reports = runs_for(loaded), []
+    for each in loaded:
+        out_dir = Path(each.spec.name if out is None else out)
+        reports.append(build(each, folders, out_dir, note, candidates, runs))
+        note_files(reports[-1].files)
+        if not as_json:
+            _print_report(reports[-1])
     if as_json:
-        print_json(report.to_json())
-    else:
-        _print_report(report)
+        plain = [report.to_json() for report in reports]
+        print_json(plain[0] if len(plain) == 1 else {"reports": plain})
 
 
 def _print_report(report: ExitsReport) -> None:

@@ -30,6 +30,7 @@ from archsim.exits.cross_fit import cross_fitted
 from archsim.exits.export import without_branches
 from archsim.exits.package import kept_workload, network_of, write_package
 from archsim.exits.report import ExitsReport, measured, report_of
+from archsim.exits.runs import EVERYTHING, CandidateRuns
 from archsim.exits.safeguards import LEVEL, Chosen, choose_safely, least_images, split_rows
 from archsim.exits.spec import LoadedExitsSpec
 from archsim.exits.structure import AccuracyGoal, Search, choose
@@ -55,10 +56,12 @@ def build(
     out_dir: Path,
     note: Notes = lambda _: None,
     candidates: Path | None = None,
+    runs: CandidateRuns | None = None,
 ) -> ExitsReport:
     """Chooses branches, thresholds and DBP bounds; writes the workload and the report to ``out_dir``.
 
-    candidates: the workload file to choose from, instead of the one that the spec names.
+    candidates: the workload file to choose from, instead of the one that the spec names. runs: of several choices from
+    the same candidates (:func:`runs_for`).
     folders: searched for ``data.source`` and ``data.test``, before the folder of the spec and ``$ARCHSIM_DATA``.
     Files: ``NAME.yaml``, ``NAME.npz``, the images that shipped with the workload, ``NAME.trace.npz`` (of test images,
     or what shipped), ``NAME.exits.json`` (the report), ``NAME.table.npz`` (the candidate table, for searches of your
@@ -76,7 +79,9 @@ def build(
         _check_size(loaded, len(batch))
     weights = Weights.of(without_branches(ending.arrays, network))
     note(f"running {len(batch)} images through {len(network.branches)} candidate branches")
-    trace = _trace(network, weights, batch, zero_maps=False)
+    runs = runs or runs_for([loaded])
+    held_out = (spec.data.source, spec.data.split, spec.data.held_out, spec.data.seed)
+    trace = runs.trace(workload, network, spec.classifier, batch, held_out)
     sample = _trace(network, weights, _first(batch, spec.cost_images), zero_maps=True)
     note(f"measuring {spec.objective}")
     if machine is not None:
@@ -90,7 +95,8 @@ def build(
     report = report_of(spec, network, table, chosen, trace, sample, machine)
     if test is not None:
         note(f"running {len(test)} test images")
-        report = dataclasses.replace(report, test=measured(kept.network, kept.weights, test))
+        seen = runs.trace(workload, kept.network, spec.classifier, test, spec.data.test)
+        report = dataclasses.replace(report, test=measured(kept.network, seen))
     shown = None
     if test is not None and spec.data.trace_images:
         shown = _trace(kept.network, kept.weights, _first(test, spec.data.trace_images), zero_maps=True)
@@ -104,6 +110,16 @@ def build(
     report = dataclasses.replace(report, files=tuple(str(path) for path in files))
     write_atomic(files[-1], (to_json_text(report.to_json()) + "\n").encode())
     return report
+
+
+def runs_for(specs: Sequence[LoadedExitsSpec]) -> CandidateRuns:
+    """Runs through every branch that one of these choices asks for."""
+    patterns: list[str] = []
+    for loaded in specs:
+        spec = loaded.spec
+        patterns += [EVERYTHING] if spec.search.candidates is None else spec.search.candidates
+        patterns += [spec.classifier] if spec.classifier else []
+    return CandidateRuns(patterns)
 
 
 def _inputs(loaded: LoadedExitsSpec, candidates: Path | None) -> tuple[Workload, Machine | None]:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from archsim.config.workload import DbpSpec
-from archsim.datasets import ImageBatch
 from archsim.exits.controls import dbp_quality, oracle_dbp, oracle_exit, random_skips
 from archsim.exits.costs import Machine, SimulatedObjective, record_costs
 from archsim.exits.cross_fit import CrossFit
@@ -22,11 +21,9 @@ from archsim.exits.spec import ExitsBuildSpec
 from archsim.exits.structure import AccuracyGoal, Search, choose_policy, compare
 from archsim.exits.tables import CandidateTable
 from archsim.functional.decide import Policy, decide
-from archsim.functional.executor import run
 from archsim.functional.statistics import ExitStatistics, statistics
 from archsim.functional.trace import FunctionalTrace
 from archsim.network.graph import Network
-from archsim.network.weights import Weights
 from archsim.sim.engine import Simulator
 
 
@@ -148,9 +145,8 @@ class ExitsReport:
         return plain
 
 
-def measured(network: Network, weights: Weights, batch: ImageBatch) -> Measured:
-    """Early exits against the full network, both on all images of a batch."""
-    trace = run(network, weights, [batch], policy=Policy.of(network), lazy=False, zero_maps=False)
+def measured(network: Network, trace: FunctionalTrace) -> Measured:
+    """Early exits against the full network, both on all images of a trace."""
     found = statistics(network, trace, decide(trace, Policy.of(network)))
     paired = found.paired
     assert paired is not None and found.full_network_accuracy is not None and found.accuracy is not None

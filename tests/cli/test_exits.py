@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from archsim import api
 from archsim.cli.main import cli
+from archsim.exits import runs
 from archsim.exits.table_io import load_table
 from tests.builders import build, tiny_document, write_workload
 
@@ -212,6 +213,39 @@ def test_test_images_are_measured_and_their_trace_ships(folder: Path) -> None:
     workload.write_text(yaml.safe_dump(document))
     assert api.evaluate(workload).images == 30
     assert "on 900 test images" in exits(path, "--out", folder / "text").stdout
+
+
+def test_several_choices_run_the_images_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {"test": "tiny.images.npz", "trace_images": 20}
+    paths = []
+    for name, changes in {
+        "plain": {"search": {"candidates": []}},
+        "short": {"classifier": "late", "search": {"candidates": ["early"]}},
+        "whole": {},
+    }.items():
+        written = spec(folder, name=name, objective="macs", data=data, **changes)
+        paths.append(written.rename(folder / f"{name}.spec.yaml"))
+        assert exits(paths[-1], "--out", folder / "apart").exit_code == 0
+    images: list[int] = []
+    run = runs.run
+
+    def counted(network: Any, weights: Any, batches: Any, **options: Any) -> Any:
+        images.append(sum(len(batch) for batch in batches))
+        return run(network, weights, batches, **options)
+
+    monkeypatch.setattr(runs, "run", counted)
+    result = exits(*paths, "--out", folder / "together", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert images == [900, 900]
+    reports = json.loads(result.stdout)["reports"]
+    assert [report["name"] for report in reports] == ["plain", "short", "whole"]
+    for path in (folder / "apart").iterdir():
+        if not path.name.endswith(".exits.json"):
+            assert (folder / "together" / path.name).read_bytes() == path.read_bytes(), path.name
+    for report in reports:
+        alone = json.loads((folder / "apart" / f"{report['name']}.exits.json").read_text())
+        del report["files"], alone["files"]
+        assert report == alone
 
 
 def test_what_a_workload_beside_it_holds_is_not_written_again(folder: Path) -> None:
