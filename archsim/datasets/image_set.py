@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,14 @@ class ImageSet(ImageBatch):
 
     class_names: tuple[str, ...] | None
     source_hash: str
+
+
+def join(batches: Sequence[ImageBatch]) -> ImageBatch:
+    """Batches of images of one size, one behind the other."""
+    if len(batches) == 1:
+        return batches[0]
+    images: list[NDArray[np.uint8]] = [batch.images for batch in batches]
+    return ImageBatch(np.concatenate(images), np.concatenate([batch.labels for batch in batches]))
 
 
 def invalid(where: Path | str, message: str, hint: str = "", key: str = "") -> InvalidInput:

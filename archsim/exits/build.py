@@ -13,8 +13,7 @@ import numpy as np
 from archsim.api import load
 from archsim.config.extends import find_file
 from archsim.config.load import load_dram_preset, load_energy_table, read_arch
-from archsim.datasets import ImageBatch, available_splits, load_images
-from archsim.datasets.sources import find_source, held_out_rows
+from archsim.datasets import ImageBatch
 from archsim.energy.table import resolve
 from archsim.errors import InvalidInput, Problem, did_you_mean
 from archsim.exits.classifier import Ending, ended_by
@@ -28,6 +27,7 @@ from archsim.exits.costs import (
 )
 from archsim.exits.cross_fit import cross_fitted
 from archsim.exits.export import without_branches
+from archsim.exits.images import choosing_images, choosing_key, test_images
 from archsim.exits.package import kept_workload, network_of, write_package
 from archsim.exits.report import ExitsReport, measured, report_of
 from archsim.exits.runs import EVERYTHING, CandidateRuns
@@ -73,15 +73,14 @@ def build(
     ending = _ending(loaded, workload)
     network = _candidates(loaded, ending)
     shared = _shared(loaded, out_dir)
-    batch = _images(loaded, workload, folders)
-    test = _test_images(loaded, folders)
+    batch = choosing_images(loaded, workload, folders)
+    test = test_images(loaded, folders)
     if spec.accuracy.certify and spec.accuracy.folds is None and network.branches:
         _check_size(loaded, len(batch))
     weights = Weights.of(without_branches(ending.arrays, network))
     note(f"running {len(batch)} images through {len(network.branches)} candidate branches")
     runs = runs or runs_for([loaded])
-    held_out = (spec.data.source, spec.data.split, spec.data.held_out, spec.data.seed)
-    trace = runs.trace(workload, network, spec.classifier, batch, held_out)
+    trace = runs.trace(workload, network, spec.classifier, batch, choosing_key(loaded))
     sample = _trace(network, weights, _first(batch, spec.cost_images), zero_maps=True)
     note(f"measuring {spec.objective}")
     if machine is not None:
@@ -202,43 +201,6 @@ def _candidates(loaded: LoadedExitsSpec, ending: Ending) -> Network:
         if wanted is None or any(fnmatch.fnmatchcase(branch.name, pattern) for pattern in wanted)
     )
     return dataclasses.replace(network, branches=kept)
-
-
-def _images(loaded: LoadedExitsSpec, workload: Workload, folders: Sequence[Path]) -> ImageBatch:
-    data, document = loaded.spec.data, loaded.document
-    if data.source is not None:
-        source = find_source(data.source, [*folders, document.folder("data.source")])
-    elif workload.loaded.images_path is not None:
-        source = workload.loaded.images_path
-    else:
-        message = f"found no images with {workload.spec.name}, expected the name of a data set"
-        raise InvalidInput([document.problem("data.source", message)])
-    splits = available_splits(source)
-    if splits and data.split not in splits:
-        hint = did_you_mean(data.split, splits)
-        raise InvalidInput([document.problem("data.split", f'{source} has no split "{data.split}"', hint)])
-    batch: ImageBatch = load_images(source, split=data.split)
-    if data.held_out is None:
-        return batch
-    if data.held_out > len(batch):
-        message = f"found {data.held_out}, expected at most the {len(batch)} images of {source}"
-        raise InvalidInput([document.problem("data.held_out", message)])
-    rows, _ = held_out_rows(len(batch), data.held_out, data.seed)
-    return ImageBatch(batch.images[rows], batch.labels[rows])
-
-
-def _test_images(loaded: LoadedExitsSpec, folders: Sequence[Path]) -> ImageBatch | None:
-    data, document = loaded.spec.data, loaded.document
-    if data.test is None:
-        if data.trace_images:
-            raise InvalidInput(
-                [document.problem("data.trace_images", "found no data.test to take them from")]
-            )
-        return None
-    batch: ImageBatch = load_images(
-        find_source(data.test, [*folders, document.folder("data.test")]), split="test"
-    )
-    return batch
 
 
 def _check_size(loaded: LoadedExitsSpec, images: int) -> None:

@@ -19,12 +19,15 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 
 
+Sources = Annotated[list[str], Field(min_length=1, max_length=1000)]
+
+
 class ExitDataSpec(ConfigModel):
     """The labelled images on which exits are chosen. Never those that trained the network, never those of the test."""
 
-    source: str | None = None
-    """File or folder, looked for in ``--data``, beside the spec and in ``$ARCHSIM_DATA``; the images that ship with the
-    workload when left out."""
+    source: str | Sources | None = None
+    """File, files or folder, looked for in ``--data``, beside the spec and in ``$ARCHSIM_DATA``; the images that ship with
+    the workload when left out."""
     split: str = "held_out"
     """Split of a source that tells several apart."""
     held_out: Count | None = None

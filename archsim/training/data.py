@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from archsim.datasets import ImageBatch, available_splits, load_images
+from archsim.datasets import ImageBatch, available_splits, join, load_images
 from archsim.datasets.image_set import invalid
 from archsim.datasets.sources import find_source, held_out_rows
 from archsim.training.spec import TrainSpec
@@ -37,10 +36,10 @@ def load_training_data(spec: TrainSpec, folders: Sequence[Path]) -> TrainingData
     """
     sources = [find_source(name, folders) for name in spec.data.train]
     test_source = find_source(spec.data.test, folders) if spec.data.test else None
-    train = _join([_read(spec, source, "train") for source in sources])
+    train = join([_read(spec, source, "train") for source in sources])
     test = _read(spec, test_source, "test") if test_source else None
     if all(_HELD_OUT in available_splits(source) for source in sources):
-        held_out = _join([_read(spec, source, _HELD_OUT) for source in sources])
+        held_out = join([_read(spec, source, _HELD_OUT) for source in sources])
         return TrainingData(train, held_out, test)
     if spec.data.held_out >= len(train):
         message = f"found {len(train)} images, expected more than the {spec.data.held_out} to hold out"
@@ -66,13 +65,6 @@ def _read(spec: TrainSpec, source: Path, split: str) -> ImageBatch:
         message = f"found label {batch.labels.max()}, expected labels below {spec.dataset.classes}"
         raise invalid(source, message, key="dataset.classes")
     return batch
-
-
-def _join(batches: list[ImageBatch]) -> ImageBatch:
-    if len(batches) == 1:
-        return batches[0]
-    images: list[NDArray[Any]] = [batch.images for batch in batches]
-    return ImageBatch(np.concatenate(images), np.concatenate([batch.labels for batch in batches]))
 
 
 def _rows(batch: ImageBatch, rows: NDArray[np.int64]) -> ImageBatch:

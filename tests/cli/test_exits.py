@@ -248,6 +248,19 @@ def test_several_choices_run_the_images_once(folder: Path, monkeypatch: pytest.M
         assert report == alone
 
 
+def test_images_may_come_from_several_files(folder: Path) -> None:
+    with np.load(folder / "tiny.images.npz") as images:
+        for name, part in (("a", slice(0, 500)), ("b", slice(500, None))):
+            np.savez(folder / f"{name}.npz", images=images["images"][part], labels=images["labels"][part])
+    reports = []
+    for source in ("tiny.images.npz", ["a.npz", "b.npz"]):
+        path = spec(folder, objective="macs", data={"source": source, "held_out": 700, "seed": 4})
+        result = exits(path, "--out", folder / "out", "--json")
+        assert result.exit_code == 0, result.stderr
+        reports.append(json.loads(result.stdout))
+    assert reports[0] == reports[1]
+
+
 def test_what_a_workload_beside_it_holds_is_not_written_again(folder: Path) -> None:
     data = {"test": "tiny.images.npz", "trace_images": 30}
     out = folder / "out"
