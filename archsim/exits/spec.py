@@ -26,8 +26,8 @@ class ExitDataSpec(ConfigModel):
     """The labelled images on which exits are chosen. Never those that trained the network, never those of the test."""
 
     source: str | Sources | None = None
-    """File, files or folder, looked for in ``--data``, beside the spec and in ``$ARCHSIM_DATA``; the images that ship with
-    the workload when left out."""
+    """File, files or folder, looked for in ``--data``, beside the spec and in ``$ARCHSIM_DATA``; when left out, the
+    images that ship with the workload."""
     split: str = "held_out"
     """Split of a source that tells several apart."""
     held_out: Count | None = None
