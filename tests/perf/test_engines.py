@@ -10,7 +10,7 @@ import pytest
 from archsim import api
 from archsim.config.load import load_arch, load_dram_preset
 from archsim.functional.decide import Policy, decide
-from archsim.functional.trace_io import load_trace
+from archsim.results.source import Source
 from archsim.sim.engine import Engine, Simulator
 
 IMAGES: dict[Engine, int] = {"tile": 4, "segment": 60}
@@ -29,9 +29,9 @@ def seconds_an_image(run: Callable[[int], None], images: int) -> float:
 def test_segment_engine_is_ten_times_as_fast(capsys) -> None:
     """VGG-16 slim with zero skipping to the end of the trunk, one image after the other, counters included."""
     workload = api.load("vgg16-slim-cifar10")
-    assert workload.loaded.trace_path is not None
-    trace = load_trace(workload.loaded.trace_path, workload.network, workload.network_hash)
-    decisions = decide(trace, Policy.of(workload.network, exits_enabled=False))
+    policy = Policy.of(workload.network, exits_enabled=False)
+    (trace,) = Source.of(workload, None, max(IMAGES.values()) + 1).parts(policy)
+    decisions = decide(trace, policy)
     arch = load_arch("skip-rs")
     spent = {}
     for engine, images in IMAGES.items():
