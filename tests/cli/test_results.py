@@ -256,3 +256,13 @@ def test_the_python_interface(tiny: Path) -> None:
     result = api.simulate(workload, images=3, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert result.network_hash == workload.network_hash
+
+
+def test_the_engine_that_ran_is_in_the_result_and_another_than_asked_is_noted(tiny: Path) -> None:
+    words = ["simulate", str(tiny), "--images", "1", "--engine", "segment", "--json"]
+    plain, stopped = (
+        CliRunner().invoke(cli, [*words, "--set", f"dma.overlap={overlap}"]) for overlap in ("all", "weights")
+    )
+    assert [json.loads(result.stdout)["engine"] for result in (plain, stopped)] == ["segment", "tile"]
+    assert plain.stderr == ""
+    assert stopped.stderr == "the segment engine does not have this hardware, the tile engine ran instead\n"
