@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from archsim.config.arch import ArchSpec
 from archsim.config.load import load_dram_preset
-from archsim.mapping.base import TileWork
-from archsim.network.graph import Network
-from archsim.schedule.program import Program, compile_program
+from archsim.mapping.base import MapTransfers, TileWork
+from archsim.mapping.compression import CodedMap, map_transfers
+from archsim.network.graph import IMAGE, Network
+from archsim.schedule.program import Program, Step, compile_program
 from archsim.sim.decisions import ImagePath
 from archsim.sim.engine import run_image
 from archsim.sim.observe import EventLog
@@ -94,8 +96,23 @@ class Machine:
             shape = step.layer.input_shape
             rng = np.random.default_rng([self.seed, step_index])
             nonzero = rng.random((shape.height, shape.width, shape.channels)) >= self.zeros
-            self._works[step_index] = self.program.dataflow.work(step.layer, self.arch, step.plan, nonzero)
+            work = self.program.dataflow.work(step.layer, self.arch, step.plan, nonzero)
+            if self.arch.dma.compression == "rlc":
+                work = replace(work, maps=self._maps_of(step))
+            self._works[step_index] = work
         return self._works[step_index]
+
+    def _maps_of(self, step: Step) -> MapTransfers:
+        summand = self._coded(step.fused.summand[0]) if step.fused.summand else None
+        stored = None if step.layer.is_classifier else self._coded(step.fused.output_tensor)
+        return map_transfers(step.plan, self._coded(step.layer.inputs[0]), summand, stored)
+
+    def _coded(self, tensor: str) -> CodedMap | None:
+        if tensor == IMAGE:
+            return None
+        rng = np.random.default_rng([self.seed, zlib.crc32(tensor.encode())])
+        nonzero = rng.random(self.network.shape(tensor).elements) >= self.zeros
+        return CodedMap.of(nonzero, self.arch.precision.activation_bits)
 
     def run(
         self, exits_at: int | None = None, skipped: tuple[bool, ...] = (False, False)

@@ -19,12 +19,12 @@ from archsim.sim.dma import StreamId
 from archsim.sim.pe_array import StepRun
 from archsim.sim.system import Outcome
 from archsim.sim.tally import WorkOf
-from archsim.timing import segment_kernel as kernel
 from archsim.timing import segment_state as at
 from archsim.timing.dram import make_dram
 from archsim.timing.dram_frfcfs import FrFcfsDram
 from archsim.timing.dram_frfcfs_kernel import TRANSFER_COLUMNS, Controller
 from archsim.timing.port import make_port, make_port_memory
+from archsim.timing.segment_kernel import run_segment
 from archsim.timing.segment_memory import Memories
 
 RING_TRANSFERS = 256
@@ -44,7 +44,6 @@ class SegmentEngine:
         buffer, outstanding = program.arch.global_buffer, program.arch.dma.outstanding_chunks
         capacity = 1 << (outstanding + 1).bit_length()
         self._port = make_port(buffer.port_bytes_per_cycle, buffer.burst_bytes, len(StreamId), capacity)
-        self._completed = np.zeros((RING_TRANSFERS, 2), np.int64)
 
     @staticmethod
     def runs(program: Program) -> bool:
@@ -62,25 +61,28 @@ class SegmentEngine:
         queue.reserve(RING_TRANSFERS)
         while True:
             parts = Memories(self._port, dram.chip, queue.controller)
-            said = kernel.run_segment(
+            completed = np.empty((len(queue.transfers), 2), np.int64)
+            said = run_segment(
                 machine, parts, tables.tiles, tables.steps, tables.branches, state, port_memory, dram.memory,
-                queue.transfers, self._completed,
+                queue.transfers, completed,
             )  # fmt: skip
             subject = int(state[at.SUBJECT])
-            if said == kernel.DONE:
+            if said == at.DONE:
                 break
-            if said == kernel.ASK_RUN:
+            if said == at.ASK_RUN:
                 state[machine.runs_branch + subject] = _told(sealed.reveal_run(subject))
-            elif said == kernel.ASK_EXIT:
+            elif said == at.ASK_EXIT:
                 state[machine.leaves + subject] = _told(sealed.reveal_exit(subject))
-            elif said == kernel.NEED_STEP:
+            elif said == at.NEED_STEP:
                 tables.set_work(subject, work_of(subject))
                 state[machine.is_ready + subject] = 1
-            elif said == kernel.NEED_ROOM:
+            elif said == at.NEED_ROOM:
                 queue.reserve(2 * len(queue.transfers))
-                self._completed = np.zeros((len(queue.transfers), 2), np.int64)
             else:
-                raise SimulationFailed(f"nothing is due in cycle {state[at.NOW]} although work is left")
+                cycle = int(state[at.NOW])
+                raise SimulationFailed(
+                    f"nothing is due in cycle {cycle}; the tile engine names who waits for whom"
+                )
         cycles = int(state[at.NOW])
         return Outcome(
             cycles=cycles,

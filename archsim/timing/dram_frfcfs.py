@@ -47,8 +47,9 @@ class FrFcfsDram:
     queue_entries: places of the read buffer, and of the write buffer.
 
     To know the next completion the core runs ahead of the time it has been told, and goes back to a copy of its state
-    when a transfer is submitted meanwhile. ``chip``, ``controller``, ``memory`` and ``transfers`` are what the kernels work
-    on; a caller may run them itself.
+    when a transfer is submitted meanwhile.
+
+    ``chip``, ``controller``, ``memory`` and ``transfers`` are what the kernels work on; a caller may run them itself.
     """
 
     def __init__(

@@ -33,8 +33,8 @@ _TAG, _BYTES, _ENTRY_WORDS = range(3)
 class Port(NamedTuple):
     """A port as the kernels know it, and where its state lies in an int64 array; ``capacity`` is a power of two.
 
-    queues: [client; head, size]. ahead: [client], bytes that a look ahead has served. entries: [client, capacity; tag, bytes left], rings of the transactions waiting.
-    done: [clients * capacity; cycle, tag], a ring of those that have completed.
+    queues: [client; head, size]. ahead: [client], bytes that a look ahead has served. entries: [client, capacity; tag,
+    bytes left], rings of the transactions waiting. done: [clients * capacity; cycle, tag], a ring of those completed.
     """
 
     width_bytes: int

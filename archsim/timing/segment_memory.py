@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from archsim.kernels.arrays import Int64Array
 from archsim.kernels.compiler import kernel
+from archsim.timing import segment_state as at
 from archsim.timing.dram_constraints import NEVER, Chip
 from archsim.timing.dram_frfcfs_kernel import (
     FIRST,
@@ -31,45 +32,7 @@ from archsim.timing.dram_frfcfs_kernel import (
 )
 from archsim.timing.dram_in_order import serve
 from archsim.timing.port import NONE, Port, advance, next_completion, pop_completed, submit
-from archsim.timing.segment_state import (
-    ADDRESS,
-    ARRAY_PORT,
-    ASKED,
-    BEGIN,
-    BRANCH,
-    CANCELLED,
-    CHUNK_ADDRESS,
-    CHUNK_BYTES,
-    CHUNK_DONE,
-    CHUNK_PORT_BYTES,
-    CHUNK_SLOT,
-    CHUNK_STATE,
-    CHUNK_TICKET,
-    CHUNK_WORDS,
-    END,
-    FREE,
-    IN_DRAM,
-    IS_ACTIVE,
-    IS_FREE,
-    LEFT,
-    LOAD,
-    LOAD_CLIENT,
-    NOBODY,
-    NOW,
-    ON_ITS_WAY,
-    OWNER,
-    PLAIN,
-    SLOT,
-    SLOT_LEFT,
-    SLOT_STATE,
-    SLOT_WORDS,
-    STORE,
-    STORE_CLIENT,
-    STORE_HALVES,
-    STREAM_WORDS,
-    TICKETS,
-    Machine,
-)
+from archsim.timing.segment_state import Machine
 
 
 class Memories(NamedTuple):
@@ -83,7 +46,7 @@ class Memories(NamedTuple):
 @kernel
 def stream_at(m: Machine, stream: int) -> int:
     """Address of the words of a stream."""
-    return m.streams + stream * STREAM_WORDS
+    return m.streams + stream * at.STREAM_WORDS
 
 
 @kernel
@@ -91,77 +54,83 @@ def begin_transfer(
     m: Machine, state: Int64Array, stream: int, owner: int, slot: int, address: int, size: int, plain: int
 ) -> None:
     """Let a stream, which is idle, hand over a transfer."""
-    at = stream_at(m, stream)
-    state[at + BEGIN], state[at + ADDRESS], state[at + END] = address, address, address + size
-    state[at + PLAIN], state[at + OWNER], state[at + SLOT] = plain, owner, slot
-    state[at + IS_ACTIVE] = 1
+    words = stream_at(m, stream)
+    state[words + at.BEGIN], state[words + at.ADDRESS], state[words + at.END] = (
+        address,
+        address,
+        address + size,
+    )
+    state[words + at.PLAIN], state[words + at.OWNER], state[words + at.SLOT] = plain, owner, slot
+    state[words + at.IS_ACTIVE] = 1
     chunks = (address + size - 1) // m.chunk_bytes - address // m.chunk_bytes + 1
-    if stream == BRANCH:
-        state[at + LEFT] = chunks
+    if stream == at.BRANCH:
+        state[words + at.LEFT] = chunks
     else:
-        slots = m.load_slots if stream == LOAD else m.store_slots
-        state[slots + slot * SLOT_WORDS + SLOT_LEFT] += chunks
+        slots = m.load_slots if stream == at.LOAD else m.store_slots
+        state[slots + slot * at.SLOT_WORDS + at.SLOT_LEFT] += chunks
 
 
 @kernel
 def hand_over(m: Machine, parts: Memories, state: Int64Array, port_memory: Int64Array, stream: int) -> bool:
-    """Hand over chunks while there are free places; whether there was anything to do."""
-    at = stream_at(m, stream)
-    if not state[at + IS_ACTIVE] or not state[at + FREE] or state[CANCELLED]:
+    """Hand over chunks of an active stream while there are free places; whether it may."""
+    words = stream_at(m, stream)
+    if state[at.CANCELLED]:
         return False
-    while state[at + IS_ACTIVE] and state[at + FREE]:
-        address, begin, end = state[at + ADDRESS], state[at + BEGIN], state[at + END]
+    while state[words + at.IS_ACTIVE] and state[words + at.FREE]:
+        address, begin, end = state[words + at.ADDRESS], state[words + at.BEGIN], state[words + at.END]
         stop = min(end, (address // m.chunk_bytes + 1) * m.chunk_bytes)
         moved = ((stop - 1) // m.burst_bytes - address // m.burst_bytes + 1) * m.burst_bytes
         buffered = moved
-        if state[at + PLAIN] != NOBODY:
-            plain, size = state[at + PLAIN], end - begin
+        if state[words + at.PLAIN] != at.NOBODY:
+            plain, size = state[words + at.PLAIN], end - begin
             buffered = max(plain * (stop - begin) // size - plain * (address - begin) // size, 1)
-        owner = stream * m.owners + state[at + OWNER]
+        owner = stream * m.owners + state[words + at.OWNER]
         state[m.moved + owner] += moved
         state[m.buffered + owner] += buffered
         index = stream * m.outstanding
-        while state[m.chunks + index * CHUNK_WORDS + CHUNK_STATE] != IS_FREE:
+        while state[m.chunks + index * at.CHUNK_WORDS + at.CHUNK_STATE] != at.IS_FREE:
             index += 1
-        chunk = m.chunks + index * CHUNK_WORDS
-        state[chunk + CHUNK_STATE] = ON_ITS_WAY
-        state[chunk + CHUNK_SLOT] = state[at + SLOT]
-        state[chunk + CHUNK_ADDRESS], state[chunk + CHUNK_BYTES] = address, stop - address
-        state[chunk + CHUNK_PORT_BYTES] = buffered
-        if stream == STORE:
-            submit(parts.port, port_memory, state[NOW], STORE_CLIENT, index, buffered)
+        chunk = m.chunks + index * at.CHUNK_WORDS
+        state[chunk + at.CHUNK_STATE] = at.ON_ITS_WAY
+        state[chunk + at.CHUNK_SLOT] = state[words + at.SLOT]
+        state[chunk + at.CHUNK_ADDRESS], state[chunk + at.CHUNK_BYTES] = address, stop - address
+        state[chunk + at.CHUNK_PORT_BYTES] = buffered
+        if stream == at.STORE:
+            submit(parts.port, port_memory, state[at.NOW], at.STORE_CLIENT, index, buffered)
         else:
             _ask(m, state, stream, index)
-        state[at + FREE] -= 1
-        state[at + ADDRESS] = stop
+        state[words + at.FREE] -= 1
+        state[words + at.ADDRESS] = stop
         if stop == end:
-            state[at + IS_ACTIVE] = 0
+            state[words + at.IS_ACTIVE] = 0
     return True
 
 
 @kernel
 def _ask(m: Machine, state: Int64Array, stream: int, index: int) -> None:
-    at = stream_at(m, stream)
-    state[m.asked + stream * m.outstanding + state[at + ASKED]] = index
-    state[at + ASKED] += 1
+    words = stream_at(m, stream)
+    state[m.asked + stream * m.outstanding + state[words + at.ASKED]] = index
+    state[words + at.ASKED] += 1
 
 
 @kernel
 def _finish(m: Machine, state: Int64Array, index: int) -> None:
     """A chunk has arrived."""
-    chunk, stream = m.chunks + index * CHUNK_WORDS, index // m.outstanding
-    at = stream_at(m, stream)
-    state[chunk + CHUNK_STATE] = IS_FREE
-    state[at + FREE] += 1
-    if stream == BRANCH:
-        state[at + LEFT] -= 1
+    chunk, stream = m.chunks + index * at.CHUNK_WORDS, index // m.outstanding
+    words = stream_at(m, stream)
+    state[chunk + at.CHUNK_STATE] = at.IS_FREE
+    state[words + at.FREE] += 1
+    if stream == at.BRANCH:
+        state[words + at.LEFT] -= 1
         return
-    slot = (m.load_slots if stream == LOAD else m.store_slots) + state[chunk + CHUNK_SLOT] * SLOT_WORDS
-    state[slot + SLOT_LEFT] -= 1
-    if stream == STORE and state[slot + SLOT_LEFT] == 0:
-        state[m.unstored + state[slot + SLOT_STATE] - 1] -= 1
-        state[slot + SLOT_STATE] = 0
-        state[STORE_HALVES] += 1
+    slot = (m.load_slots if stream == at.LOAD else m.store_slots) + state[
+        chunk + at.CHUNK_SLOT
+    ] * at.SLOT_WORDS
+    state[slot + at.SLOT_LEFT] -= 1
+    if stream == at.STORE and state[slot + at.SLOT_LEFT] == 0:
+        state[m.unstored + state[slot + at.SLOT_STATE] - 1] -= 1
+        state[slot + at.SLOT_STATE] = 0
+        state[at.STORE_HALVES] += 1
 
 
 @kernel
@@ -175,19 +144,19 @@ def arrive(
     completed: Int64Array,
 ) -> None:
     """What has arrived by now: first from the DRAM, then through the port."""
-    now = state[NOW]
+    now = state[at.NOW]
     limit = now * m.ratio
     if not m.is_in_order:
         run(parts.chip, parts.controller, memory, transfers, limit, TIME)
         _collect(m, parts.controller, state, memory, transfers, limit, completed)
     while True:
         index = _first_done(m, state)
-        if index == NOBODY or state[m.chunks + index * CHUNK_WORDS + CHUNK_DONE] > limit:
+        if index == at.NOBODY or state[m.chunks + index * at.CHUNK_WORDS + at.CHUNK_DONE] > limit:
             break
-        chunk = m.chunks + index * CHUNK_WORDS
-        if index // m.outstanding == LOAD:
-            state[chunk + CHUNK_STATE] = ON_ITS_WAY
-            submit(parts.port, port_memory, now, LOAD_CLIENT, index, state[chunk + CHUNK_PORT_BYTES])
+        chunk = m.chunks + index * at.CHUNK_WORDS
+        if index // m.outstanding == at.LOAD:
+            state[chunk + at.CHUNK_STATE] = at.ON_ITS_WAY
+            submit(parts.port, port_memory, now, at.LOAD_CLIENT, index, state[chunk + at.CHUNK_PORT_BYTES])
         else:
             _finish(m, state, index)
     advance(parts.port, port_memory, now)
@@ -196,11 +165,11 @@ def arrive(
         if index == NONE:
             return
         if index == 3 * m.outstanding:
-            state[ARRAY_PORT] = 0
-        elif index // m.outstanding == LOAD:
+            state[at.ARRAY_PORT] = 0
+        elif index // m.outstanding == at.LOAD:
             _finish(m, state, index)
         else:
-            _ask(m, state, STORE, index)
+            _ask(m, state, at.STORE, index)
 
 
 @kernel
@@ -208,21 +177,21 @@ def array_transfer(
     m: Machine, parts: Memories, state: Int64Array, port_memory: Int64Array, client: int, size: int
 ) -> None:
     """Let the array move bytes through the port."""
-    submit(parts.port, port_memory, state[NOW], client, 3 * m.outstanding, size)
-    state[ARRAY_PORT] = 1
+    submit(parts.port, port_memory, state[at.NOW], client, 3 * m.outstanding, size)
+    state[at.ARRAY_PORT] = 1
 
 
 @kernel
 def _first_done(m: Machine, state: Int64Array) -> int:
     """The chunk in the DRAM that is done first, of equals the one submitted first."""
-    found, cycle, ticket = NOBODY, NEVER, NEVER
+    found, cycle, ticket = at.NOBODY, NEVER, NEVER
     for index in range(3 * m.outstanding):
-        chunk = m.chunks + index * CHUNK_WORDS
-        if state[chunk + CHUNK_STATE] != IN_DRAM:
+        chunk = m.chunks + index * at.CHUNK_WORDS
+        if state[chunk + at.CHUNK_STATE] != at.IN_DRAM:
             continue
-        done = state[chunk + CHUNK_DONE]
-        if done < cycle or (done == cycle and state[chunk + CHUNK_TICKET] < ticket):
-            found, cycle, ticket = index, done, state[chunk + CHUNK_TICKET]
+        done = state[chunk + at.CHUNK_DONE]
+        if done < cycle or (done == cycle and state[chunk + at.CHUNK_TICKET] < ticket):
+            found, cycle, ticket = index, done, state[chunk + at.CHUNK_TICKET]
     return found
 
 
@@ -241,9 +210,12 @@ def _collect(
         return
     for row in range(collect(controller, memory, transfers, limit, completed)):
         for index in range(3 * m.outstanding):
-            chunk = m.chunks + index * CHUNK_WORDS
-            if state[chunk + CHUNK_STATE] == IN_DRAM and state[chunk + CHUNK_TICKET] == completed[row, 1]:
-                state[chunk + CHUNK_DONE] = completed[row, 0]
+            chunk = m.chunks + index * at.CHUNK_WORDS
+            if (
+                state[chunk + at.CHUNK_STATE] == at.IN_DRAM
+                and state[chunk + at.CHUNK_TICKET] == completed[row, 1]
+            ):
+                state[chunk + at.CHUNK_DONE] = completed[row, 0]
 
 
 @kernel
@@ -251,23 +223,23 @@ def submit_asked(
     m: Machine, parts: Memories, state: Int64Array, memory: Int64Array, transfers: Int64Array
 ) -> None:
     """Submit to the DRAM what reaches it in this cycle."""
-    arrival = state[NOW] * m.ratio
+    arrival = state[at.NOW] * m.ratio
     for stream in range(3):
-        at = stream_at(m, stream)
-        for place in range(state[at + ASKED]):
-            chunk = m.chunks + state[m.asked + stream * m.outstanding + place] * CHUNK_WORDS
-            address, size = state[chunk + CHUNK_ADDRESS], state[chunk + CHUNK_BYTES]
+        words = stream_at(m, stream)
+        for place in range(state[words + at.ASKED]):
+            chunk = m.chunks + state[m.asked + stream * m.outstanding + place] * at.CHUNK_WORDS
+            address, size = state[chunk + at.CHUNK_ADDRESS], state[chunk + at.CHUNK_BYTES]
             first = address // m.burst_bytes
             bursts = (address + size - 1) // m.burst_bytes - first + 1
             done = NEVER
             if m.is_in_order:
-                done = serve(parts.chip, memory, arrival, first, bursts, stream == STORE)
+                done = serve(parts.chip, memory, arrival, first, bursts, stream == at.STORE)
             else:
-                enqueue(parts.controller, memory, transfers, arrival, first, bursts, stream == STORE)
-            state[chunk + CHUNK_STATE], state[chunk + CHUNK_DONE] = IN_DRAM, done
-            state[chunk + CHUNK_TICKET] = state[TICKETS]
-            state[TICKETS] += 1
-        state[at + ASKED] = 0
+                enqueue(parts.controller, memory, transfers, arrival, first, bursts, stream == at.STORE)
+            state[chunk + at.CHUNK_STATE], state[chunk + at.CHUNK_DONE] = at.IN_DRAM, done
+            state[chunk + at.CHUNK_TICKET] = state[at.TICKETS]
+            state[at.TICKETS] += 1
+        state[words + at.ASKED] = 0
 
 
 @kernel
@@ -294,9 +266,9 @@ def next_arrival(
     first = min(before, next_completion(parts.port, port_memory))
     if m.is_in_order:
         index = _first_done(m, state)
-        if index == NOBODY:
+        if index == at.NOBODY:
             return first
-        done = state[m.chunks + index * CHUNK_WORDS + CHUNK_DONE]
+        done = state[m.chunks + index * at.CHUNK_WORDS + at.CHUNK_DONE]
     else:
         regs = parts.controller.registers
         if memory[regs + OLDEST] == memory[regs + TAIL]:
@@ -310,7 +282,7 @@ def next_arrival(
 @kernel
 def is_quiet(m: Machine, state: Int64Array) -> bool:
     """No chunk is under way."""
+    under_way = 0
     for stream in range(3):
-        if state[stream_at(m, stream) + FREE] != m.outstanding:
-            return False
-    return True
+        under_way += m.outstanding - state[stream_at(m, stream) + at.FREE]
+    return under_way == 0

@@ -75,6 +75,16 @@ SLOT_LEFT, SLOT_STATE, SLOT_WORDS = range(3)
 RUN_STEP, RUN_TILES, RUN_START, RUN_END, RUN_WORDS = range(5)
 EVAL_BRANCH, EVAL_FROM, EVAL_TO, EVAL_WORDS = range(4)
 
+DISPATCHED, WAITING, FILLING, COMPUTING, DRAINING = range(5)
+"""Phases of the array."""
+FETCHING, COMPARING = 1, 2
+"""Stages of an evaluation; 0 without one."""
+
+IDLE, MOVED, DONE, ASK_RUN, ASK_EXIT, NEED_STEP, NEED_ROOM, STUCK = range(8)
+"""What a unit did, and why the kernel returns: the image is done; DBP and branch unit want to know of the branch
+SUBJECT whether it runs and whether the image leaves there; the data-dependent columns of the step SUBJECT are needed;
+the ring of the DRAM controller is too small; nothing is due although work is left."""
+
 UNKNOWN, NO, YES = range(3)
 """What the engine has been told: does the branch run, does the image leave."""
 

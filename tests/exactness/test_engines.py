@@ -1,0 +1,101 @@
+"""The segment engine equals the tile engine on everything that it has: outcomes, records, whole results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archsim import api
+from archsim.errors import SimulationFailed
+from archsim.sim.decisions import ImagePath
+from archsim.sim.engine import run_image
+from archsim.sim.segment import SegmentEngine
+from archsim.sim.tally import tally
+from archsim.timing.segment_state import STORES
+from tests.builders import build
+from tests.exactness.accelerator_cases import architectures, networks, paths
+from tests.machine import Machine, arch
+
+SYSTOLIC = ("weight_stationary", "output_stationary", "input_stationary")
+others = st.fixed_dictionaries(
+    {
+        "dataflow": st.sampled_from(["row_stationary", *SYSTOLIC]),
+        "start": st.sampled_from(["filled", "arrival"]),
+        "policy": st.sampled_from(["in_order", "frfcfs", "frfcfs_row_hit"]),
+        "address_mapping": st.sampled_from(["row_bank_column", "row_column_bank"]),
+        "queue_entries": st.sampled_from([1, 4, 32]),
+        "preset": st.sampled_from(["lpddr3-1600-x32", "ddr3-1600-x8", "ddr4-2400-x8", "lpddr4-3200-like"]),
+        "compression": st.sampled_from(["none", "rlc"]),
+    }
+)
+
+
+def combined(sections: dict[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
+    array = {**sections["pe_array"], "dataflow": drawn["dataflow"], "start": drawn["start"]}
+    if drawn["dataflow"] in SYSTOLIC:  # they move in lockstep
+        array |= {"zero": "gate", "start": "filled"}
+    dram = {key: drawn[key] for key in ("policy", "address_mapping", "queue_entries", "preset")}
+    dma = {**sections["dma"], "compression": drawn["compression"]}
+    return {**sections, "pe_array": array, "dram": dram, "dma": dma}
+
+
+def compare(
+    document: dict[str, Any], sections: dict[str, Any], drawn: dict[str, Any], data: st.DataObject
+) -> None:
+    machine = Machine(network=build(document), arch=arch(**combined(sections, drawn)))
+    path, engine = paths(data.draw, machine), SegmentEngine(machine.program)
+    outcome = run_image(machine.program, path, machine.work_of)
+    for _ in range(2):  # the engine keeps tables from image to image
+        found = engine.run(path, machine.work_of)
+        assert found == outcome
+    assert tally(machine.program, found, machine.work_of) == tally(machine.program, outcome, machine.work_of)
+
+
+@settings(max_examples=60, deadline=None)
+@given(networks(), architectures, others, st.data())
+def test_engines_agree(document, sections, drawn, data) -> None:
+    compare(document, sections, drawn, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None)
+@given(networks(), architectures, others, st.data())
+def test_engines_agree_on_many_cases(document, sections, drawn, data) -> None:
+    compare(document, sections, drawn, data)
+
+
+@pytest.mark.parametrize("archname", ["locoexnet-65nm", "conventional-ee", "gated-rs"])
+def test_results_are_the_same(archname: str) -> None:
+    tile, segment = (
+        api.simulate("digits", arch=archname, images=12, engine=engine).to_json()
+        for engine in ("tile", "segment")
+    )
+    assert (tile.pop("engine"), segment.pop("engine")) == ("tile", "segment")
+    del tile["host"], segment["host"]
+    assert tile == segment
+
+
+def test_where_the_engine_lacks_the_hardware_the_result_says_which_one_ran() -> None:
+    result = api.simulate("digits", arch="eyeriss-65nm", images=1, engine="segment")
+    assert result.engine == "tile"
+    assert result.cycles == api.simulate("digits", arch="eyeriss-65nm", images=1).cycles
+
+
+def test_the_ring_of_the_dram_controller_grows(monkeypatch) -> None:
+    monkeypatch.setattr("archsim.sim.segment.RING_TRANSFERS", 4)
+    machine = Machine(arch=arch(dma={"chunk_bytes": 16, "outstanding_chunks": 64}, dram={"policy": "frfcfs"}))
+    path = ImagePath((False, False), None)
+    expected = run_image(machine.program, path, machine.work_of)
+    assert SegmentEngine(machine.program).run(path, machine.work_of) == expected
+
+
+def test_an_image_that_cannot_end_is_an_error() -> None:
+    """A tensor of which one store never comes."""
+    machine = Machine(arch=arch(global_buffer={"size_kib": 3, "filter_kib": 2}))
+    engine = SegmentEngine(machine.program)
+    engine._tables.steps[:, STORES] += 1
+    with pytest.raises(SimulationFailed, match="nothing is due in cycle"):
+        engine.run(ImagePath((False, False), None), machine.work_of)
