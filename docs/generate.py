@@ -30,8 +30,8 @@ from archsim.exits.spec import ExitsBuildSpec
 from archsim.training.spec import TrainSpec
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
-NEEDS_EXTRA = ("train",)
-"""Commands whose examples cannot be run everywhere: their packages may be absent."""
+NOT_RUN = ("data", "train")
+"""Commands whose examples cannot be run everywhere: packages or the network may be absent."""
 Kept = dict[str, str]
 """Last cell of a row of the page as it is, by the first."""
 _BLOCK = re.compile(
@@ -154,7 +154,7 @@ def _command_section(name: str) -> str:
 
 
 def _example(name: str, lines: list[str]) -> str:
-    if name in NEEDS_EXTRA:
+    if name in NOT_RUN:
         return "\n".join(["```console", *(f"$ {line}" for line in lines), "```"])
     return "\n".join(["```bash", *lines, "```"])
 

@@ -31,6 +31,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("archsim.cli.train:train", "Train a trunk with its branches and export an int8 workload."),
     "plot": ("archsim.cli.plot:plot", "Plots of results: energy, latency, exits."),
     "energy": ("archsim.cli.energy:energy", "Exchange energy tables with Accelergy and Timeloop."),
+    "data": (
+        "archsim.cli.data:data",
+        "Download an official data set, checksummed, for --data and for training.",
+    ),
     "validate": ("archsim.cli.validate:validate", "Errors of the simulation against ground truth."),
     "list": (
         "archsim.cli.list_builtins:list_builtins",
