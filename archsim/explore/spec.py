@@ -1,14 +1,21 @@
-"""``archsim.sweep/1``: which points of a design space are simulated, or searched."""
+"""``archsim.sweep/1`` files: which points of a design space are simulated, or searched."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from archsim.config.base import ConfigModel
+from archsim.config.document import Document
+from archsim.config.extends import find_file
+from archsim.config.validation import validate
 from archsim.config.workload import Name
-from archsim.results_keys import DEFAULT_ARCH, DEFAULT_SEED
+from archsim.config.yaml_io import read_document
+from archsim.errors import InvalidInput, Problem
+from archsim.resources import Kind, builtin_path
+from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
 
 Seed = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 Scalar = bool | int | float | str | None
@@ -65,9 +72,9 @@ class SearchSpec(ConfigModel):
     """A search for the points that no other point beats, instead of taking all of them."""
 
     objectives: Annotated[dict[str, Literal["min", "max"]], Field(min_length=1)]
-    """``energy``, ``latency``, ``cycles``, ``accuracy``, ``area``, or any numeric result; each to be least or greatest."""
+    """``energy``, ``latency``, ``cycles``, ``accuracy``, ``area`` or any numeric result; each to be least or greatest."""
     sampler: Literal["nsga2", "tpe"] = "nsga2"
-    """Evolution (Deb et al., IEEE TEC 6(2), 2002), or a tree-structured Parzen estimator (Bergstra et al., NIPS 2011)."""
+    """Evolution (Deb et al., IEEE TEC 6(2), 2002) or a tree-structured Parzen estimator (Bergstra et al., NIPS 2011)."""
     points: Annotated[int, Field(ge=1, le=MAX_POINTS)]
     """How many points are tried."""
     batch: Annotated[int, Field(ge=1, le=10_000)] = 20
@@ -77,8 +84,8 @@ class SearchSpec(ConfigModel):
     start: list[dict[str, Scalar]] = []
     """Points to try first, such as that of a preset; keys left out are drawn."""
     storage: str | None = None
-    """URL of an SQL database in which several hosts share the study; the file ``study.journal`` of the output folder when
-    left out. Only the latter repeats exactly."""
+    """URL of an SQL database in which several hosts share the study; the file ``study.journal`` of the output folder
+    when left out. Only the latter repeats exactly."""
 
 
 class SweepSpec(ConfigModel):
@@ -103,8 +110,8 @@ class SweepSpec(ConfigModel):
     """As ``--arrivals`` of ``simulate``."""
     seed: Seed = DEFAULT_SEED
     """Of Poisson arrivals."""
-    engine: str | None = None
-    """How time is advanced; the default of ``simulate`` when left out."""
+    engine: str = ENGINES[0]
+    """How time is advanced."""
     space: dict[str, Scalar | list[Scalar] | RangeSpec] = {}
     """Values by configuration key (``pe_array.rows``); also ``arch``, ``energy_table``, ``images``, ``arrivals``."""
     constraints: list[str] = []
@@ -116,5 +123,43 @@ class SweepSpec(ConfigModel):
     @classmethod
     def _one_way(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("search") and data.get("sample"):
-            raise ValueError("found sample and search, expected one of them: a search chooses its points itself")
+            raise ValueError(
+                "found sample and search, expected one of them: a search chooses its points itself"
+            )
         return data
+
+
+def load_sweep_spec(path: Path) -> SweepSpec:
+    """The checked spec of a file, the paths in it absolute. Raises InvalidInput with every problem at file:line:col."""
+    document = read_document(path)
+    spec = validate(SweepSpec, document)
+    problems: list[Problem] = []
+    found = {
+        "workload": _located(Kind.WORKLOAD, spec.workload, document, "workload", problems),
+        "arch": _located(Kind.ARCH, spec.arch, document, "arch", problems),
+    }
+    if spec.energy_table is not None:
+        found["energy_table"] = _located(
+            Kind.ENERGY_TABLE, spec.energy_table, document, "energy_table", problems
+        )
+    if spec.data is not None:
+        found["data"] = str((document.path.parent / spec.data).absolute())
+    if problems:
+        raise InvalidInput(problems)
+    return spec.model_copy(update=found)
+
+
+def _located(kind: Kind, ref: str, document: Document, key: str, problems: list[Problem]) -> str:
+    """The reference, a path made absolute."""
+    try:
+        path = find_file(kind, ref, document.where(key), key, document.path.parent)
+    except InvalidInput as error:
+        problems += error.problems
+        return ref
+    return ref if path == builtin_path(kind, ref) else str(path.absolute())
+
+
+def is_sweep_file(text: str) -> bool:
+    """Whether a command's argument is the path of a sweep file, and not of a workload, nor a name."""
+    path = Path(text)
+    return path.is_file() and read_document(path).data.get("schema") == "archsim.sweep/1"
