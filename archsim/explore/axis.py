@@ -100,8 +100,8 @@ def _bounded(key: str, steps: int) -> int:
 def parse_axis(text: str) -> Axis:
     """An axis as the command line writes it, after ``--set``.
 
-    ``K=8,12,16`` lists values, ``K=4..16:4`` steps by 4, ``K=27..216*2`` doubles, ``K=0..1#5`` takes five, and ``K=1..9``
-    is for sampling. Raises InvalidInput.
+    ``K=8,12,16`` lists values, ``K=4..16:4`` steps by 4, ``K=27..216*2`` doubles, ``K=0..1#5`` takes five, and
+    ``K=1..9`` is for sampling. Raises InvalidInput.
 
     >>> parse_axis("pe_array.rows=4..16:4").values, parse_axis("pe_array.zero=gate,skip").values
     ((4, 8, 12, 16), ('gate', 'skip'))

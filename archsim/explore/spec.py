@@ -72,9 +72,9 @@ class SearchSpec(ConfigModel):
     """A search for the points that no other point beats, instead of taking all of them."""
 
     objectives: Annotated[dict[str, Literal["min", "max"]], Field(min_length=1)]
-    """``energy``, ``latency``, ``cycles``, ``accuracy``, ``area`` or any numeric result; each to be least or greatest."""
+    """``energy``, ``latency``, ``cycles``, ``accuracy``, ``area`` or any numeric result, with ``min`` or ``max``."""
     sampler: Literal["nsga2", "tpe"] = "nsga2"
-    """Evolution (Deb et al., IEEE TEC 6(2), 2002) or a tree-structured Parzen estimator (Bergstra et al., NIPS 2011)."""
+    """Evolution (Deb et al., IEEE TEC 6(2), 2002) or a tree-structured Parzen estimator (Bergstra, NIPS 2011)."""
     points: Annotated[int, Field(ge=1, le=MAX_POINTS)]
     """How many points are tried."""
     batch: Annotated[int, Field(ge=1, le=10_000)] = 20

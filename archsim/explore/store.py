@@ -64,7 +64,7 @@ class SweepStore:
     @classmethod
     @contextmanager
     def create(cls, folder: Path, *, resume: bool) -> Iterator[SweepStore]:
-        """Open for writing. Raises InvalidInput where results are already there without ``resume``, or somebody writes."""
+        """Open for writing. Raises InvalidInput where results are there without ``resume``, or somebody writes."""
         path = folder / DATABASE
         if path.exists() and not resume:
             hint = "--resume goes on with it; or choose another folder"

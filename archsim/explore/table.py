@@ -41,8 +41,8 @@ def column_of(name: str) -> str:
 class SweepTable:
     """One row a finished point. Numbers are float64, NaN where a point has none; all else are objects.
 
-    name: of the sweep. folder: where it lies. columns: by name; ``param.KEY``, ``status``, ``error``, and the results of
-    ``simulate``, whose names tell their unit.
+    name: of the sweep. folder: where it lies. columns: by name; ``param.KEY``, ``status``, ``error``, and the results
+    of ``simulate``, whose names tell their unit.
     """
 
     name: str

@@ -88,7 +88,7 @@ def parse_text(text: str) -> object:
 
 
 def flatten(result: RunResult) -> dict[str, Any]:
-    """The JSON object of ``simulate`` with dotted keys; a layer is known by its name, texts of a list are joined by ``;``.
+    """The JSON object of ``simulate`` with dotted keys; a layer is known by its name, lists are joined by ``;``.
 
     Without ``host`` and ``files``, the only parts that differ from run to run, and ``overrides``.
     """

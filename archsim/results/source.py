@@ -88,7 +88,7 @@ class Source:
         limit: int | None,
         seed: int = DEFAULT_SEED,
     ) -> Source:
-        """The data set or trace asked for, else the workload's trace, else its sample images, else given zeros (one image)."""
+        """The data set or trace asked for, else the workload's trace, its sample images, or given zeros (one image)."""
         if limit is not None and limit < 1:
             raise InvalidInput([Problem("--images", "", f"found {limit}, expected 1 or more")])
         if workload.spec.is_shape_only:
