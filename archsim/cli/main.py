@@ -33,7 +33,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Choose branches, thresholds and DBP bounds of a workload for least cost at a bounded loss of accuracy.",
     ),
     "train": ("archsim.cli.train:train", "Train a trunk with its branches and export an int8 workload."),
-    "plot": ("archsim.cli.plot:plot", "Plots of results: energy, latency, exits."),
+    "plot": (
+        "archsim.cli.plot:plot",
+        "Plots of results: energy, latency, exits; of sweeps: Pareto front, heat map and others.",
+    ),
     "energy": ("archsim.cli.energy:energy", "Exchange energy tables with Accelergy and Timeloop."),
     "data": (
         "archsim.cli.data:data",

@@ -200,7 +200,7 @@ def _line_column(before: str) -> tuple[int, int]:
 def parse_document(text: str, path: Path) -> Document:
     """A document from text. ``path`` is where it comes from, as messages show it.
 
-    The last documents are kept: a sweep reads the same few files for every point. Nobody changes what is returned.
+    The last documents are kept: a sweep reads the same few files for every point. Callers do not change it.
     Raises InvalidInput with every problem at its file:line:col.
     """
     data, reading = _compose(text, str(path), None)
