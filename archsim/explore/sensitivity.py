@@ -17,8 +17,8 @@ IntArray = npt.NDArray[np.int64]
 class Sensitivity:
     """Of one quantity to one parameter.
 
-    alone: values of the quantity, level by level, when only this parameter leaves the reference point. first_order: part
-    of the variance that its mean alone explains. total: part that vanishes when it is known last, interplay included.
+    alone: values of the quantity, level by level, when only this parameter leaves the reference point. first_order:
+    part of the variance that its mean alone explains. total: part that vanishes when it is known last, with interplay.
     """
 
     key: str
@@ -40,8 +40,8 @@ def full_grid(levels: Sequence[IntArray], values: FloatArray) -> FloatArray | No
 def sensitivities(keys: Sequence[str], grid: FloatArray, reference: Sequence[int]) -> list[Sensitivity]:
     """One a parameter, in their order. grid: one axis a key. reference: the level of each at the reference point.
 
-    Variance-based indices of Sobol (Math. Comput. Simul. 55, 2001), here exact: the levels of the grid are all there is,
-    each as likely as the others. S = Var(E[y | x]) / Var(y), T = E[Var(y | all but x)] / Var(y).
+    Variance-based indices of Sobol (Math. Comput. Simul. 55, 2001), here exact: the levels of the grid are all there
+    is, each as likely as the others. S = Var(E[y | x]) / Var(y), T = E[Var(y | all but x)] / Var(y).
 
     >>> y = np.array([[0.0, 1.0], [2.0, 3.0]])  # y = 2 a + b: no interplay, so S = T
     >>> [(found.key, found.first_order, found.total) for found in sensitivities(["a", "b"], y, [0, 0])]

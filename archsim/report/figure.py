@@ -35,8 +35,8 @@ _METADATA: dict[str, dict[str, str | None]] = {
 def plot_files(kind: str, sources: Sequence[Path], out: Path, view: View = View()) -> Path:  # noqa: B008 (frozen)
     """Read results, draw one kind of plot, write it; returns its path.
 
-    kind: a name of :data:`~archsim.report.kinds.KINDS`. sources: folders of ``archsim simulate --out``, the first of which
-    is the baseline of the others; or that of one sweep. view: what to show of a sweep.
+    kind: a name of :data:`~archsim.report.kinds.KINDS`. sources: folders of ``archsim simulate --out``, the first of
+    which is the baseline of the others; or that of one sweep. view: what to show of a sweep.
     Raises InvalidInput with every problem of all inputs; then nothing is written.
     """
     sweeps = [source for source in sources if (source / DATABASE).is_file()]

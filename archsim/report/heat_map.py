@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from archsim.errors import InvalidInput, Problem
@@ -12,6 +13,7 @@ from archsim.explore.table import SweepTable
 from archsim.report import style
 from archsim.report.sweep_view import FloatArray, Levels, Quantity, View, sweep_title
 
+_CROSS = "\N{MULTIPLICATION SIGN}"
 _TOLD_CELLS = 200
 """Maps of so many cells at most have their numbers written inside."""
 
@@ -58,9 +60,9 @@ def plot_heat_map(columns: Levels, rows: Levels, cells: FloatArray, value: Quant
     told = cells.size <= _TOLD_CELLS
     for (row, column), cell in np.ndenumerate(cells):
         if np.isnan(cell):
-            axes.text(column, row, "×", ha="center", va="center", color=style.GREY)
+            axes.text(column, row, _CROSS, ha="center", va="center", color=style.GREY)
         elif told:
-            colour = matplotlib.colors.to_hex(drawn.cmap(drawn.norm(cell)))
+            colour = to_hex(matplotlib.colormaps["cividis"](float(drawn.norm(np.array(cell)))))
             weight = "bold" if row * cells.shape[1] + column == best else "normal"
             axes.text(
                 column,
@@ -72,4 +74,5 @@ def plot_heat_map(columns: Levels, rows: Levels, cells: FloatArray, value: Quant
                 weight=weight,
                 color=style.ink_on(colour),
             )
-    axes.set_title("Best in bold; × where no point was simulated")
+    gaps = f"; {_CROSS} where no point was simulated" if np.isnan(cells).any() else ""
+    axes.set_title(f"The best in bold{gaps}")

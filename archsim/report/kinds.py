@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PlotKind:
-    """draw: ``module:function``, called with (results, figure); "" where it is none of runs. summary: one line for users.
+    """draw: ``module:function``, called with (results, figure); "" where it is none of runs. summary: for users.
 
     per_image: whether it needs the images of the results (``images.csv``). draw_sweep: the same of a sweep, called with
     (table, view, figure); "" where it is none of sweeps.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -41,17 +43,18 @@ def plot_parallel(table: SweepTable, keys: list[str], value: Quantity, axes: Axe
     colours = matplotlib.colormaps["cividis"]
     order = np.concatenate([np.flatnonzero(~front)[:_MOST_LINES], np.flatnonzero(front)])
     for row in order:
-        bold = (
-            {"linewidth": 1.8, "alpha": 1.0, "zorder": 3} if front[row] else {"linewidth": 0.8, "alpha": 0.35}
-        )
-        axes.plot(lines[row], color=colours(norm(value.values[row])), **bold)
+        line: dict[str, Any] = {"linewidth": 0.8, "alpha": 0.35}
+        if front[row]:
+            line = {"linewidth": 1.8, "zorder": 3}
+        axes.plot(lines[row], color=colours(norm(value.values[row])), **line)
     for place, found in enumerate(levels):
         for level, text in enumerate(found.texts):
             if len(found.texts) <= 12 or level in (0, len(found.texts) - 1):
                 _tell(axes, place, level / max(1, len(found.values) - 1), text)
     for place, result in enumerate(results, len(levels)):
-        for height, number in ((0.0, np.min(result.values)), (1.0, np.max(result.values))):
-            _tell(axes, place, height, style.quantity(float(number)))
+        ends = {0.0: np.min, 1.0: np.max} if result.varies else {0.5: np.min}
+        for height, end in ends.items():
+            _tell(axes, place, height, style.quantity(float(end(result.values))))
     _frame(axes, [short_key(key) for key in keys] + [result.label.replace(" (", "\n(") for result in results])
     axes.figure.colorbar(ScalarMappable(norm, colours), ax=axes, label=value.label)
     axes.set_title("Bold: no other point is better in latency, energy and accuracy together")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -30,9 +32,9 @@ def plot_pareto(table: SweepTable, x: Quantity, y: Quantity, value: Quantity, ax
     front = np.flatnonzero(pareto_front(np.column_stack([x.costs, y.costs])))
     front = front[np.lexsort((y.costs[front], x.values[front]))]
     # A step goes through what both of its ends dominate: nothing is promised between them.
-    where = "post" if x.more_is_better == y.more_is_better and not x.more_is_better else "pre"
+    where: Literal["pre", "post"] = "pre" if x.more_is_better else "post"
     axes.step(x.values[front], y.values[front], where=where, color=style.GREY, linewidth=1.2, zorder=1)
-    colour = {"c": value.values, "cmap": "cividis"} if value.varies else {"color": style.BLUE}
+    colour: dict[str, Any] = {"c": value.values, "cmap": "cividis"} if value.varies else {"color": style.BLUE}
     sizes = np.full(len(table), 18.0)
     sizes[front] = 60.0
     edges = np.array(["none"] * len(table), dtype="<U7")

@@ -68,7 +68,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Levels:
-    """The values that a parameter takes: numbers ascending, texts in the order of the space; ``rows`` has their index."""
+    """Values of a parameter: numbers ascending, texts in the order of the space; ``rows`` has their index."""
 
     key: str
     values: tuple[Any, ...]
