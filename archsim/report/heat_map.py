@@ -62,7 +62,9 @@ def plot_heat_map(columns: Levels, rows: Levels, cells: FloatArray, value: Quant
         if np.isnan(cell):
             axes.text(column, row, _CROSS, ha="center", va="center", color=style.GREY)
         elif told:
-            colour = to_hex(matplotlib.colormaps["cividis"](float(drawn.norm(np.array(cell)))))
+            colour = to_hex(
+                matplotlib.colormaps["cividis"](float(np.asarray(drawn.norm(np.array(cell)), np.float64)))
+            )
             weight = "bold" if row * cells.shape[1] + column == best else "normal"
             axes.text(
                 column,
