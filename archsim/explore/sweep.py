@@ -67,8 +67,8 @@ def sweep(
 
     space: values by configuration key, ``{"pe_array.rows": [8, 12]}``. options: further keys of a sweep file, such as
     ``images=32``, ``arch="dense-rs"``, ``constraints=[...]``, ``sample={...}``, ``search={...}``. out_dir: where
-    results are kept as they come. jobs: worker processes, one a core when None. scheduler: address of a Dask cluster to use
-    instead. resume: go on with what is in ``out_dir``. progress: called with (points finished, points).
+    results are kept as they come. jobs: worker processes, one a core when None. scheduler: address of a Dask cluster
+    to use instead. resume: go on with what is in ``out_dir``. progress: called with (points finished, points).
     Columns are named as in ``points.csv``, with units: ``table["latency_us.mean"]``, ``table.to_pandas()``.
     Raises InvalidInput for anything that cannot be used, MissingExtra when ``scheduler`` or ``search`` need one.
     """
