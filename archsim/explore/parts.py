@@ -28,6 +28,7 @@ def run_part(task: Task, first: int, last: int) -> Outcome:
 
     def work() -> dict[str, Any]:
         workload, trace = workload_of(task.workload), trace_of(task)
+        assert trace is not None
         part = simulate_part(
             workload,
             trace.rows(first, last),
@@ -35,6 +36,7 @@ def run_part(task: Task, first: int, last: int) -> Outcome:
             arch=task.arch,
             energy_table=task.energy_table,
             overrides=task.overrides,
+            engine=task.engine,
         )
         return part_to_json(part)
 
@@ -68,11 +70,13 @@ def part_to_json(part: Part) -> dict[str, Any]:
     sums = part.sums
     return {
         "burst_bytes": sums.burst_bytes,
+        "result_cycles": sums.result_cycles,
         "images": sums.images,
         "dram_read_bytes": sums.dram_read_bytes,
         "dram_write_bytes": sums.dram_write_bytes,
         "wasted_bytes": sums.wasted_bytes,
-        "counters": [[*key, amount] for key, amount in sums.counters],
+        "counters": _counters_to_json(sums.counters),
+        "causes": {cause: _counters_to_json(counters) for cause, counters in sums.causes.items()},
         "layers": {name: dataclasses.asdict(layer) for name, layer in sums.layers.items()},
         "per_image": [dataclasses.asdict(image) for image in part.per_image],
     }
@@ -80,15 +84,19 @@ def part_to_json(part: Part) -> dict[str, Any]:
 
 def part_from_json(found: dict[str, Any], network: Network) -> Part:
     """The part of a network that :func:`part_to_json` wrote."""
-    counters = Counters()
-    for component, action, layer, amount in found["counters"]:
-        counters.add(component, action, layer, amount)
-    numbers = ("images", "dram_read_bytes", "dram_write_bytes", "wasted_bytes")
+    numbers = (
+        "burst_bytes",
+        "result_cycles",
+        "images",
+        "dram_read_bytes",
+        "dram_write_bytes",
+        "wasted_bytes",
+    )
     sums = RunSums(
         network,
-        found["burst_bytes"],
         **{name: found[name] for name in numbers},
-        counters=counters,
+        counters=_counters_from_json(found["counters"]),
+        causes={cause: _counters_from_json(rows) for cause, rows in found["causes"].items()},
         layers={name: LayerSums(**layer) for name, layer in found["layers"].items()},
     )
     images = tuple(
@@ -96,3 +104,14 @@ def part_from_json(found: dict[str, Any], network: Network) -> Part:
         for image in found["per_image"]
     )
     return Part(sums, images)
+
+
+def _counters_to_json(counters: Counters) -> list[list[Any]]:
+    return [[*key, amount] for key, amount in counters]
+
+
+def _counters_from_json(rows: list[list[Any]]) -> Counters:
+    counters = Counters()
+    for component, action, layer, amount in rows:
+        counters.add(component, action, layer, amount)
+    return counters

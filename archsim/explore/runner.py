@@ -107,10 +107,11 @@ class Runner:
         self._join_if_complete(identity)
 
     def _images(self, task: Task) -> int:
-        if self._part_images is None:
+        """Images of a point that may be cut into parts, 0 where none may."""
+        trace = None if self._part_images is None else trace_of(task)
+        if trace is None:
             return 0
-        there = trace_of(task).images
-        return there if task.images is None else min(there, task.images)
+        return trace.images if task.images is None else min(trace.images, task.images)
 
     def _send(self, job: Job, identity: str, first: int) -> None:
         """Hand a job over, when there is room in the window."""

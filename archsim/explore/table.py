@@ -139,12 +139,14 @@ def read_table(folder: Path, columns: Sequence[str] | None = None) -> SweepTable
     if spec is None or not cells.get("status"):
         message = "found no finished point"
         raise InvalidInput([Problem(str(folder), "", message, "archsim sweep --resume goes on with it")])
-    return SweepTable(spec.name, folder, {name: _array(column) for name, column in cells.items()})
+    return SweepTable(spec.name, folder, {name: _array(name, column) for name, column in cells.items()})
 
 
-def _array(cells: list[Any]) -> Column:
+def _array(name: str, cells: list[Any]) -> Column:
+    """Numbers, where a missing one is NaN; but null is a value that a parameter may have."""
     kinds = {type(cell) for cell in cells if cell is not None}
-    if kinds and kinds <= {int, float}:
+    is_null_a_value = name.startswith(PARAM) and None in cells
+    if kinds <= {int, float} and not is_null_a_value and name not in ("status", "error"):
         return np.array([np.nan if cell is None else cell for cell in cells], np.float64)
     column = np.empty(len(cells), object)
     column[:] = cells

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,13 +24,16 @@ from archsim.results.run_result import RunResult
 from archsim.results.source import Workload
 
 OK, FAILED = "ok", "failed"
-_NOT_FLATTENED = ("host", "files", "overrides")
-"""What differs from run to run, and what the parameters of the point say."""
+_NOT_FLATTENED = ("host", "files", "overrides", "energy_terms")
+"""What differs from run to run, what the parameters of the point say, and what only ratios between runs need."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """The options of one ``simulate``; ``trace`` is the file of the functional trace that stands for the images."""
+    """The options of one ``simulate``.
+
+    traces: files of the functional trace that stands for the images; none where the workload has no weights.
+    """
 
     workload: str
     arch: str
@@ -40,17 +43,18 @@ class Task:
     arrivals: str | None
     seed: int
     overrides: tuple[str, ...]
-    trace: str
+    traces: tuple[str, ...]
 
     @classmethod
-    def of(cls, spec: SweepSpec, params: Params, traces: Mapping[str, Path]) -> Task:
+    def of(cls, spec: SweepSpec, params: Params, traces: Mapping[str, Sequence[Path]]) -> Task:
         """A point of a space as work. traces: by workload."""
         run = {key: params.get(key, getattr(spec, key)) for key in RUN_KEYS}
         overrides = tuple(
             f"{key}={value_text(value)}" for key, value in params.items() if key not in RUN_KEYS
         )
         workload = str(run.pop("workload"))
-        return cls(workload=workload, overrides=overrides, trace=str(traces[workload]), **run)
+        files = tuple(map(str, traces[workload]))
+        return cls(workload=workload, overrides=overrides, traces=files, **run)
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def parse_text(text: str) -> object:
 def flatten(result: RunResult) -> dict[str, Any]:
     """The JSON object of ``simulate`` with dotted keys; a layer is known by its name, lists are joined by ``;``.
 
-    Without ``host`` and ``files``, the only parts that differ from run to run, and ``overrides``.
+    Without ``host`` and ``files``, the only parts that differ from run to run, ``overrides`` and ``energy_terms``.
     """
     flat: dict[str, Any] = {}
     for key, value in result.to_json().items():
@@ -103,7 +107,7 @@ def _flatten(key: str, value: Any, flat: dict[str, Any]) -> None:
     if isinstance(value, dict):
         for name, inner in value.items():
             _flatten(f"{key}.{name}", inner, flat)
-    elif isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
+    elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
         for entry in value:
             name = entry["name"]
             for inner_key, inner in entry.items():
@@ -158,16 +162,18 @@ def workload_of(ref: str) -> Workload:
     return api.load(ref)
 
 
-def trace_of(task: Task) -> FunctionalTrace:
-    """The functional trace of a task, read once a process and file."""
-    stat = Path(task.trace).stat()
-    return _trace(task.workload, task.trace, stat.st_size, stat.st_mtime_ns)
+def trace_of(task: Task) -> FunctionalTrace | None:
+    """The functional trace of a task, read once a process and state of its files; None where it has none."""
+    if not task.traces:
+        return None
+    stats = [Path(file).stat() for file in task.traces]
+    return _trace(task.workload, task.traces, tuple((stat.st_size, stat.st_mtime_ns) for stat in stats))
 
 
 @lru_cache(maxsize=4)
-def _trace(workload: str, path: str, _size_bytes: int, _changed_ns: int) -> FunctionalTrace:
+def _trace(workload: str, files: tuple[str, ...], _states: tuple[tuple[int, int], ...]) -> FunctionalTrace:
     opened = workload_of(workload)
-    return load_trace(Path(path), opened.network, opened.network_hash)
+    return load_trace([Path(file) for file in files], opened.network, opened.tensor_hashes)
 
 
 class Hasher:

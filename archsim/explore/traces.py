@@ -18,9 +18,9 @@ _FOLDER = "traces"
 
 @dataclass(frozen=True)
 class Traces:
-    """By workload: the file of its functional trace, and the SHA-256 of that."""
+    """By workload: the files of its functional trace, none where it has no weights, and the SHA-256 of all of them."""
 
-    paths: Mapping[str, Path]
+    paths: Mapping[str, tuple[Path, ...]]
     hashes: Mapping[str, str]
 
 
@@ -33,17 +33,19 @@ def prepare_traces(
     InvalidInput where there are no images.
     """
     paths = {ref: _trace(spec, workload, folder, progress) for ref, workload in workloads.items()}
-    return Traces(paths, {ref: file_sha256(path) for ref, path in paths.items()})
+    return Traces(paths, {ref: " ".join(map(file_sha256, files)) for ref, files in paths.items()})
 
 
-def _trace(spec: SweepSpec, workload: Workload, folder: Path, progress: Progress | None) -> Path:
+def _trace(spec: SweepSpec, workload: Workload, folder: Path, progress: Progress | None) -> tuple[Path, ...]:
     source = Source.of(workload, spec.data, _most_images(spec))
+    if workload.spec.is_shape_only:
+        return ()
     if source.is_trace:
-        return source.path.absolute()
+        return tuple(path.absolute() for path in workload.loaded.trace_paths)
     path = folder.absolute() / _FOLDER / f"{workload.spec.name}-{_identity(source)}.npz"
     if not path.exists():
         api.evaluate(workload, images=source.limit, data=source.path, save_trace=path, progress=progress)
-    return path
+    return (path,)
 
 
 def _most_images(spec: SweepSpec) -> int | None:

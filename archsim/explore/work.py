@@ -27,7 +27,8 @@ def perform(job: Job) -> dict[str, Any]:
     if job["version"] != __version__:
         message = f"the worker has archsim {__version__}, the sweep {job['version']}"
         return answer_of(Outcome(FAILED, message, {}, lasting=False))
-    task = Task(**{**job["task"], "overrides": tuple(job["task"]["overrides"])})
+    lists = {name: tuple(job["task"][name]) for name in ("overrides", "traces")}
+    task = Task(**{**job["task"], **lists})
     return answer_of(run_part(task, job["first"], job["last"]) if "first" in job else run_task(task))
 
 

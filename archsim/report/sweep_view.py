@@ -63,7 +63,13 @@ class Quantity:
     @property
     def varies(self) -> bool:
         """Whether there is anything to tell apart."""
-        return bool(np.nanmin(self.values) < np.nanmax(self.values))
+        known = self.values[~np.isnan(self.values)]
+        return len(known) > 0 and bool(known.min() < known.max())
+
+    @property
+    def is_known(self) -> bool:
+        """Whether every point has it; accuracy, for one, is unknown without weights."""
+        return not bool(np.isnan(self.values).any())
 
 
 @dataclass(frozen=True)

@@ -306,7 +306,7 @@ def test_a_task_has_the_options_of_simulate() -> None:
             "exits.exit1.threshold": None,
             "arrivals": "100",
         },
-        {"digits": Path("t.npz")},
+        {"digits": (Path("t.npz"),)},
     )
     assert (task.workload, task.arch, task.images, task.seed, task.arrivals) == (
         "digits",
