@@ -151,7 +151,9 @@ def _refresh(chip: Chip, memory: Int64Array) -> None:
 
 
 @kernel
-def serve(chip: Chip, memory: Int64Array, arrival: int, first_burst: int, bursts: int, is_write: bool) -> int:
+def serve(
+    chip: Chip, memory: Int64Array, arrival: int, first_burst: int, bursts: int, is_write: bool
+) -> int:
     """Issue every command of every burst; returns the cycle in which the last beat has moved."""
     column = WR if is_write else RD
     for burst in range(first_burst, first_burst + bursts):

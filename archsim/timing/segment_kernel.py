@@ -174,7 +174,9 @@ def run_segment(
         if state[RESULT_AT] != NOBODY and now >= state[RESULT_AT] and is_quiet(m, state):
             return DONE
         submit_asked(m, parts, state, memory, transfers)
-        following = next_arrival(m, parts, state, port_memory, memory, transfers, _next_own_event(m, state))
+        following = next_arrival(
+            m, parts, state, port_memory, memory, transfers, _next_own_event(m, state)
+        )
         if following == NEVER:
             return STUCK
         state[NOW] = following
