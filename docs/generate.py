@@ -27,6 +27,7 @@ from archsim.config.fields import expected, extra_place, field_places, place_of,
 from archsim.config.workload import BranchSpec, WorkloadSpec
 from archsim.counters import ACTIONS
 from archsim.exits.spec import ExitsBuildSpec
+from archsim.explore.spec import RangeSpec, SweepSpec
 from archsim.training.spec import TrainSpec
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -177,6 +178,8 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "branch": lambda kept: key_table(keys_of(BranchSpec), kept),
     "train": lambda kept: key_table(keys_of(TrainSpec, whole=("dataset", "input")), kept),
     "exits": lambda kept: key_table(keys_of(ExitsBuildSpec), kept),
+    "sweep": lambda kept: key_table(keys_of(SweepSpec), kept),
+    "sweep-range": lambda kept: key_table(keys_of(RangeSpec), kept),
     "actions": action_table,
     "commands": commands,
 }
