@@ -111,7 +111,6 @@ def sweep(
     """
     from archsim.explore.request import requested_spec
     from archsim.explore.sweep import run_sweep
-    from archsim.explore.table import read_table
 
     folder = Path(out)
     if source is None and not resume:
@@ -119,7 +118,7 @@ def sweep(
             raise click.UsageError(
                 "Give a SPEC or a WORKLOAD; or --resume, or --best, to use what is in --out."
             )
-        _show(read_table(folder), None, best, top, as_json)
+        _show(_table(folder, best), None, best, top, as_json)
         return 0
     spec = requested_spec(source, sets, constraints, sample, changes, folder)
     if dry_run:
@@ -136,8 +135,15 @@ def sweep(
             progress=progress.advance,
         )
     note_files(summary.files)
-    _show(read_table(folder), summary, best or "energy", top, as_json)
+    _show(_table(folder, best or "energy"), summary, best or "energy", top, as_json)
     return POINTS_FAILED if summary.failed else 0
+
+
+def _table(folder: Path, best: str) -> SweepTable:
+    """The columns that are shown: there may be thousands of points with hundreds of results each."""
+    from archsim.explore.table import column_of, read_table
+
+    return read_table(folder, [column_of(name) for name in (best.removeprefix("-"), *_SHOWN)])
 
 
 def _show(table: SweepTable, summary: SweepSummary | None, best: str, top: int, as_json: bool) -> None:
