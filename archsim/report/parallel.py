@@ -35,7 +35,7 @@ def plot_parallel(table: SweepTable, keys: list[str], value: Quantity, axes: Axe
     """Upright axes side by side: levels of parameters at equal distances, results from least to greatest."""
     results = [found for name in _RESULTS if (found := Quantity.of(table, name)).is_known]
     levels = [Levels.of(table, key) for key in keys]
-    heights = [found.rows / max(1, len(found.values) - 1) for found in levels]
+    heights = [steps.rows / max(1, len(steps.values) - 1) for steps in levels]
     heights += [_scaled(result.values) for result in results]
     lines = np.column_stack(heights)
     front = pareto_front(np.column_stack([result.costs for result in results]))
@@ -47,10 +47,10 @@ def plot_parallel(table: SweepTable, keys: list[str], value: Quantity, axes: Axe
         if front[row]:
             line = {"linewidth": 1.8, "zorder": 3}
         axes.plot(lines[row], color=colours(norm(value.values[row])), **line)
-    for place, found in enumerate(levels):
-        for level, text in enumerate(found.texts):
-            if len(found.texts) <= 12 or level in (0, len(found.texts) - 1):
-                _tell(axes, place, level / max(1, len(found.values) - 1), text)
+    for place, steps in enumerate(levels):
+        for level, text in enumerate(steps.texts):
+            if len(steps.texts) <= 12 or level in (0, len(steps.texts) - 1):
+                _tell(axes, place, level / max(1, len(steps.values) - 1), text)
     for place, result in enumerate(results, len(levels)):
         ends = {0.0: np.min, 1.0: np.max} if result.varies else {0.5: np.min}
         for height, end in ends.items():

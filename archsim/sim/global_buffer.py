@@ -1,4 +1,4 @@
-"""SimPy shell of the global buffer's shared port, or of its banks. Capacity is the mapping's business; time is this one's."""
+"""SimPy shell of the global buffer, its shared port or its banks. Capacity is the mapping's business, time this one's."""
 
 from __future__ import annotations
 
