@@ -1,4 +1,4 @@
-"""SimPy shell of the global buffer, its shared port or its banks. Capacity is the mapping's business, time this one's."""
+"""SimPy shell of the global buffer, its shared port or its banks: time only, capacity belongs to the mapping."""
 
 from __future__ import annotations
 
