@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -119,14 +119,11 @@ class SweepSpec(ConfigModel):
     sample: SampleSpec = SampleSpec()
     search: SearchSpec | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_way(cls, data: Any) -> Any:
-        if isinstance(data, dict) and data.get("search") and data.get("sample"):
-            raise ValueError(
-                "found sample and search, expected one of them: a search chooses its points itself"
-            )
-        return data
+    @model_validator(mode="after")
+    def _check(self) -> SweepSpec:
+        if self.search is not None and self.sample != SampleSpec():
+            raise ValueError("found sample and search, expected one of them: a search chooses its points itself")
+        return self
 
 
 def load_sweep_spec(path: Path) -> SweepSpec:

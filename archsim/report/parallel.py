@@ -33,7 +33,7 @@ def draw_parallel(table: SweepTable, view: View, figure: Figure) -> None:
 
 def plot_parallel(table: SweepTable, keys: list[str], value: Quantity, axes: Axes) -> None:
     """Upright axes side by side: levels of parameters at equal distances, results from least to greatest."""
-    results = [found for name in _RESULTS if (found := Quantity.of(table, name)).is_known]
+    results = [result for result in (Quantity.of(table, name) for name in _RESULTS) if result.is_known]
     levels = [Levels.of(table, key) for key in keys]
     heights = [steps.rows / max(1, len(steps.values) - 1) for steps in levels]
     heights += [_scaled(result.values) for result in results]
