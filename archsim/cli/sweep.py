@@ -132,7 +132,8 @@ def sweep(
             scheduler=scheduler,
             part_images=part_images,
             resume=resume,
-            progress=progress.advance,
+            progress=progress.stage("sweeping", "points"),
+            trace_progress=progress.stage("computing the network", "images"),
         )
     note_files(summary.files)
     _show(_table(folder, best or "energy"), summary, best or "energy", top, as_json)

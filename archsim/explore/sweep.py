@@ -91,16 +91,18 @@ def run_sweep(
     part_images: int | None = None,
     resume: bool = False,
     progress: Progress | None = None,
+    trace_progress: Progress | None = None,
 ) -> SweepSummary:
     """As :func:`sweep`, from a whole description.
 
     part_images: points of more images are cut into jobs of so many, for one big simulation on many workers.
+    trace_progress: called with images, while the network is computed before the first point.
     An interrupt leaves what is finished in the folder, CSV and Parquet included.
     """
     check_out_dir(out_dir)
     prepared = _Prepared.of(spec)
     with SweepStore.create(out_dir, resume=resume) as store, _workers(jobs, scheduler) as workers:
-        traces = prepare_traces(spec, prepared.workloads, out_dir, None)
+        traces = prepare_traces(spec, prepared.workloads, out_dir, trace_progress)
         store.begin(spec)
         counter = _Counter(prepared.total, progress)
         hasher = Hasher(prepared.workloads, traces.hashes)
