@@ -97,7 +97,7 @@ def simulate(
     arch: str | Path = DEFAULT_ARCH,
     energy_table: str | Path | None = None,
     images: int | None = None,
-    data: str | Path | None = None,
+    data: str | Path | FunctionalTrace | None = None,
     overrides: Sequence[str] = (),
     engine: str = ENGINES[0],
     arrivals: str | None = None,
@@ -105,16 +105,18 @@ def simulate(
     out_dir: Path | None = None,
     progress: Progress | None = None,
     mapping_progress: Progress | None = None,
+    parts: Sequence[Part] | None = None,
 ) -> RunResult:
     """Cycles, energy and accuracy of a network on an accelerator, image by image.
 
     workload, images, data: as in :func:`evaluate`; a workload's functional trace is used where it ships one, and one
-    without weights (shape-only) runs one image unless ``images`` says more. arch,
+    without weights (shape-only) runs one image unless ``images`` says more; data may be a functional trace. arch,
     energy_table: path or built-in name; the table that the accelerator names by default. overrides: ``KEY=VALUE``
     for the accelerator. engine: one of :data:`archsim.results.defaults.ENGINES`; the result names the one that ran.
     arrivals: ``back-to-back``, a rate in Hz, or None (each image alone); seed: of Poisson arrivals and of the zeros of
     a shape-only workload. out_dir: where to write ``result.json``, ``images.csv`` and ``layers.csv``.
-    progress: in images; mapping_progress: in layers whose mappings have been searched.
+    progress: in images; mapping_progress: in layers whose mappings have been searched. parts: what
+    :func:`simulate_part` made of consecutive pieces of the images, which then are not simulated again.
     Raises InvalidInput for anything that cannot be used, SimulationFailed when the hardware breaks an invariant.
 
     >>> result = simulate("digits", images=2)
@@ -128,12 +130,41 @@ def simulate(
     simulator = Simulator(
         setup.workload.network, setup.arch, setup.dram, cast(Engine, engine), mapping_progress
     )
-    run_sums, per_image, quality = _replay(setup, simulator, source, progress)
+    run_sums, per_image, quality = _replay(setup, simulator, source, parts, progress)
     queue = _queue(per_image, arrivals, setup.arch.clock.core_mhz, seed)
     measured = measure(run_sums, per_image, queue, setup.resolved, setup.arch, setup.dram)
     asked = _Asked(simulator.engine, seed, tuple(overrides), arrivals or ALONE)
     result = _run_result(setup, asked, quality, run_sums, measured, watch)
     return write_run(result, out_dir) if out_dir is not None else result
+
+
+@dataclass(frozen=True)
+class Part:
+    """Consecutive images of a run, simulated and counted, not yet averaged."""
+
+    sums: RunSums
+    per_image: tuple[ImageResult, ...]
+
+
+def simulate_part(
+    workload: Workload,
+    images: FunctionalTrace,
+    first_index: int,
+    *,
+    arch: str | Path = DEFAULT_ARCH,
+    energy_table: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    engine: str = ENGINES[0],
+) -> Part:
+    """Some images of a run, for :func:`simulate` to join: elsewhere, at another time, in any order.
+
+    images: their rows of the trace. first_index: position of the first of them in the run. Raises as :func:`simulate`.
+    """
+    setup = _Setup.of(workload, arch, energy_table, overrides, [], needs_weights=False)
+    simulator = Simulator(workload.network, setup.arch, setup.dram, cast(Engine, engine))
+    run = _Replay(setup, simulator)
+    run.add(images, first_index)
+    return Part(run.sums, tuple(run.per_image))
 
 
 @contextmanager
@@ -219,30 +250,50 @@ class _Asked:
     arrivals: str
 
 
+class _Replay:
+    """Images on one accelerator, counted as they are simulated."""
+
+    def __init__(self, setup: _Setup, simulator: Simulator, progress: Progress | None = None) -> None:
+        self._setup, self._simulator, self._progress = setup, simulator, progress
+        network, arch = setup.workload.network, setup.arch
+        self.sums = RunSums(network, setup.dram.burst_bytes, arch.controller.result_cycles)
+        self.per_image: list[ImageResult] = []
+
+    def add(self, trace: FunctionalTrace, first_index: int, total: int = 0) -> None:
+        """Simulate the images of a trace; first_index: position of the first of ``total`` in the run."""
+        decisions = decide(trace, self._setup.policy)
+        for index, record in enumerate(self._simulator.records(trace, decisions)):
+            self.sums.add(record)
+            prediction = int(trace.predictions[index, decisions.exit_index[index]])
+            answer = None if trace.is_shape_only else (int(trace.labels[index]), prediction)
+            self.per_image.append(_image_result(first_index + index, answer, record, self._setup.resolved))
+            if self._progress is not None:
+                self._progress(len(self.per_image), total)
+
+
 def _replay(
-    setup: _Setup, simulator: Simulator, source: Source, progress: Progress | None
+    setup: _Setup,
+    simulator: Simulator,
+    source: Source,
+    parts: Sequence[Part] | None,
+    progress: Progress | None,
 ) -> tuple[RunSums, list[ImageResult], ExitStatistics]:
     """Compute, decide and simulate part by part, so that memory does not grow with the zero maps of all images."""
     network = setup.workload.network
-    sums = RunSums(network, setup.dram.burst_bytes, setup.arch.controller.result_cycles)
-    per_image: list[ImageResult] = []
+    run = _Replay(setup, simulator, progress)
+    for part in parts or ():
+        run.sums.merge(part.sums)
+        run.per_image += part.per_image
     traces: list[FunctionalTrace] = []
-    total = source.limit or 0
     if progress is not None:
-        progress(0, total)
+        progress(0, source.limit or 0)
     for trace in source.parts(setup.policy):
-        decisions = decide(trace, setup.policy)
-        total = trace.images if source.is_trace else total
-        for index, record in enumerate(simulator.records(trace, decisions)):
-            sums.add(record)
-            prediction = int(trace.predictions[index, decisions.exit_index[index]])
-            answer = None if trace.is_shape_only else (int(trace.labels[index]), prediction)
-            per_image.append(_image_result(len(per_image), answer, record, setup.resolved))
-            if progress is not None:
-                progress(len(per_image), total)
+        if parts is None:
+            total = trace.images if source.is_trace else source.limit or 0
+            run.add(trace, len(run.per_image), total)
         traces.append(dataclasses.replace(trace, zero_maps={}))
     decided = concatenate(traces)
-    return sums, per_image, statistics(network, decided, decide(decided, setup.policy))
+    return run.sums, run.per_image, statistics(network, decided, decide(decided, setup.policy))
 
 
 def _image_result(

@@ -27,11 +27,12 @@ from archsim.config.fields import expected, extra_place, field_places, place_of,
 from archsim.config.workload import BranchSpec, WorkloadSpec
 from archsim.counters import ACTIONS
 from archsim.exits.spec import ExitsBuildSpec
+from archsim.explore.spec import RangeSpec, SweepSpec
 from archsim.training.spec import TrainSpec
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
-NEEDS_EXTRA = ("train",)
-"""Commands whose examples cannot be run everywhere: their packages may be absent."""
+NOT_RUN = ("data", "train")
+"""Commands whose examples cannot be run everywhere: packages or the network may be absent."""
 Kept = dict[str, str]
 """Last cell of a row of the page as it is, by the first."""
 _BLOCK = re.compile(
@@ -154,7 +155,7 @@ def _command_section(name: str) -> str:
 
 
 def _example(name: str, lines: list[str]) -> str:
-    if name in NEEDS_EXTRA:
+    if name in NOT_RUN:
         return "\n".join(["```console", *(f"$ {line}" for line in lines), "```"])
     return "\n".join(["```bash", *lines, "```"])
 
@@ -177,6 +178,8 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "branch": lambda kept: key_table(keys_of(BranchSpec), kept),
     "train": lambda kept: key_table(keys_of(TrainSpec, whole=("dataset", "input")), kept),
     "exits": lambda kept: key_table(keys_of(ExitsBuildSpec), kept),
+    "sweep": lambda kept: key_table(keys_of(SweepSpec), kept),
+    "sweep-range": lambda kept: key_table(keys_of(RangeSpec), kept),
     "actions": action_table,
     "commands": commands,
 }

@@ -13,7 +13,12 @@ from archsim import __version__
 from archsim.errors import ArchsimError
 
 _PACKAGES = ("click", "matplotlib", "numba", "numpy", "pydantic", "PyYAML", "rich", "simpy")
-_EXTRAS = {"data": ("Pillow", "pyarrow"), "train": ("torch",)}
+_EXTRAS = {
+    "cluster": ("distributed",),
+    "data": ("Pillow", "pooch", "pyarrow"),
+    "dse": ("optuna",),
+    "train": ("torch",),
+}
 _EXAMPLE = "digits"
 _EXAMPLE_IMAGES = 4
 

@@ -26,7 +26,7 @@ _SECTIONS: dict[str, tuple[str, ...]] = {
     "dram": ("dram", "dma"),
     "global_buffer": ("global_buffer",),
     "noc": ("pe_array.noc",),
-    "pe_array": ("pe_array", "precision"),
+    "pe_array": ("pe_array", "precision", "mappings"),
     "branch_unit": ("branch_unit", "exits"),
     "dbp_unit": ("dbp_unit", "dbp"),
     "controller": ("controller",),
@@ -99,7 +99,9 @@ def _component(name: str) -> Description:
 def _owner(parameter: str) -> str:
     """Section that a parameter is described under: its longest prefix that any component has."""
     sections = [section for owned in _SECTIONS.values() for section in owned]
-    return max((section for section in sections if parameter.startswith(f"{section}.")), key=len, default="")
+    return max(
+        (section for section in sections if f"{parameter}.".startswith(f"{section}.")), key=len, default=""
+    )
 
 
 def parameters_of(model: BaseModel, prefix: str = "") -> Rows:

@@ -24,13 +24,24 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "archsim.cli.evaluate:evaluate",
         "Accuracy, exits and parameters used: what is computed, not when.",
     ),
+    "sweep": (
+        "archsim.cli.sweep:sweep",
+        "Many simulations: a grid, a sample or a search over architecture, thresholds and energy tables.",
+    ),
     "exits": (
         "archsim.cli.exits:exits",
         "Choose branches, thresholds and DBP bounds of a workload for least cost at a bounded loss of accuracy.",
     ),
     "train": ("archsim.cli.train:train", "Train a trunk with its branches and export an int8 workload."),
-    "plot": ("archsim.cli.plot:plot", "Plots of results: energy, latency, exits."),
+    "plot": (
+        "archsim.cli.plot:plot",
+        "Plots of results: energy, latency, exits; of sweeps: Pareto front, heat map and others.",
+    ),
     "energy": ("archsim.cli.energy:energy", "Exchange energy tables with Accelergy and Timeloop."),
+    "data": (
+        "archsim.cli.data:data",
+        "Download an official data set, checksummed, for --data and for training.",
+    ),
     "validate": ("archsim.cli.validate:validate", "Errors of the simulation against ground truth."),
     "list": (
         "archsim.cli.list_builtins:list_builtins",
@@ -125,7 +136,7 @@ def cli() -> None:
 
     WORKLOAD, architectures and energy tables are a path or a built-in name (archsim list). Results go to stdout,
     progress and notes to stderr. Exit codes: 0 done, 1 internal error, 2 usage, 3 invalid input, 4 simulation
-    failed, 5 missing extra, 130 interrupted.
+    failed, 5 missing extra, 6 points of a sweep failed, 130 interrupted.
     """
 
 

@@ -25,18 +25,21 @@ class Progress:
         self._unit = unit
         self._done = 0
         self._total = 0
+        self._first: tuple[int, float] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._draw, daemon=True)
 
     def advance(self, done: int, total: int) -> None:
         """``done`` of ``total`` are finished; total 0 when it is not known."""
+        self._first = self._first or (done, time.monotonic())
         self._done, self._total = done, total
 
     def stage(self, task: str, unit: str) -> Callable[[int, int], None]:
         """Like :meth:`advance`, for a part of the call that has a task and a unit of its own."""
 
         def advance(done: int, total: int) -> None:
-            self._task, self._unit = task, unit
+            if task != self._task:
+                self._task, self._unit, self._first = task, unit, None
             self.advance(done, total)
 
         return advance
@@ -63,15 +66,29 @@ class Progress:
         start_s = time.monotonic() - _QUIET_S
         while True:
             amount = f"{self._done}/{self._total}" if self._total else str(self._done)
-            click.echo(f"{self._task}: {amount} {self._unit}, {time.monotonic() - start_s:.0f} s", err=True)
+            passed_s = f"{time.monotonic() - start_s:.0f} s"
+            click.echo(f"{self._task}: {amount} {self._unit}, {passed_s}{self._pace()}", err=True)
             if self._stop.wait(_LINE_EVERY_S):
                 return
 
+    def _pace(self) -> str:
+        """How fast it goes and how long it will take, once something has been finished."""
+        if self._first is None or self._done <= self._first[0]:
+            return ""
+        first, start_s = self._first
+        rate_hz = (self._done - first) / max(time.monotonic() - start_s, 1e-9)
+        left = f", {(self._total - self._done) / rate_hz:.0f} s left" if self._total else ""
+        return f", {rate_hz:.3g} {self._unit}/s{left}"
+
     def _draw_bar(self) -> None:
         from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
-        with Bar(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(self._task, total=None)
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"))
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(self._task, total=None, amount="")
             while not self._stop.wait(0.2):
-                bar.update(task, description=self._task, completed=self._done, total=self._total or None)
+                amount = f"{self._done}/{self._total or '?'} {self._unit}{self._pace()}"
+                total = self._total or None
+                bar.update(task, description=self._task, completed=self._done, total=total, amount=amount)

@@ -6,7 +6,7 @@ import click
 
 from archsim.cli.output import print_json
 
-NAMES = ("workload", "arch", "energy", "dram", "train", "exits")
+NAMES = ("workload", "arch", "energy", "dram", "train", "exits", "sweep")
 
 
 @click.command()
@@ -27,6 +27,11 @@ def schema(name: str) -> None:
         from archsim.exits.spec import ExitsBuildSpec
 
         print_json(ExitsBuildSpec.model_json_schema())
+        return
+    if name == "sweep":
+        from archsim.explore.spec import SweepSpec
+
+        print_json(SweepSpec.model_json_schema())
         return
     from archsim.config.load import json_schema
 

@@ -113,8 +113,8 @@ def _print_report(report: ValidationReport) -> None:
     ]
     print_table(("metric", "mean error (%)", "max error (%)"), rows)
     if len(report.by_metric) > 1 and len(report.rows) <= ROWS_SHOWN:
-        rows = [_errors(row, report.by_metric) for row in (*report.rows, *filter(None, [report.totals]))]
-        print_table(("error (%)", *report.by_metric), rows)
+        shown = [*report.rows, *filter(None, [report.totals])]
+        print_table(("error (%)", *report.by_metric), [_errors(row, report.by_metric) for row in shown])
     click.echo(
         f"worst: {worst['metric']} of {worst['row']}, golden {worst['golden']:.6g}, "
         f"predicted {worst['predicted']:.6g}, {worst['error_pct']:+.3f} %"

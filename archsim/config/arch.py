@@ -78,13 +78,15 @@ class GlobalBufferSpec(ConfigModel):
     filter_kib: Annotated[int, Field(ge=1, le=1 << 20)] = 8
     """Part of ``size_kib`` that double-buffers filters; the rest holds feature maps and partial sums."""
     banks: Count = 27
-    """Banks it is built of. Energy of an access depends on the size of a bank; timing does not: there is one port."""
+    """Banks it is built of. Energy of an access depends on the size of a bank; timing does with ``access: banks``."""
+    access: Literal["port", "banks"] = "port"
+    """One port that array, loads and stores share; or a port each, which meet where they want the same bank."""
     sharing: Literal["byte", "bank"] = "byte"
     """What activations and partial sums share: every byte, or banks, each of which holds one of the two."""
     port_bytes_per_cycle: Count = 32
-    """Bytes that the shared port between buffer, DMA and NoC moves in a cycle (reads and writes together)."""
+    """Bytes that a port between buffer, DMA and NoC moves in a cycle (reads and writes together)."""
     burst_bytes: Annotated[int, Field(ge=1, le=4096)] = 64
-    """A transaction on the port is served in bursts of this size, round-robin with the other clients."""
+    """A transaction is served in bursts of this size, round-robin with the other clients of the port or the bank."""
 
 
 class DmaSpec(ConfigModel):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -195,9 +196,11 @@ def _line_column(before: str) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
 
 
+@lru_cache(maxsize=32)
 def parse_document(text: str, path: Path) -> Document:
     """A document from text. ``path`` is where it comes from, as messages show it.
 
+    The last documents are kept: a sweep reads the same few files for every point. Callers do not change it.
     Raises InvalidInput with every problem at its file:line:col.
     """
     data, reading = _compose(text, str(path), None)

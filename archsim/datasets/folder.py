@@ -16,16 +16,21 @@ _ANNOTATIONS = "val_annotations.txt"
 LabelledFiles = list[tuple[Path, int]]
 
 
+def is_tiny_imagenet(source: Path) -> bool:
+    """True for the official folder: its ``val`` lists classes in a file instead of having a folder for each."""
+    return (source / "val" / _ANNOTATIONS).is_file()
+
+
 def list_folder(source: Path, split: str) -> tuple[LabelledFiles, tuple[str, ...]]:
     """Image files with their labels, and the class names: the sorted names of the class folders.
 
-    A subfolder called like the split is taken instead of ``source``; the split ``test`` of Tiny-ImageNet is its
-    ``val``. Classes take turns, so that any first part of the list holds all of them.
+    A subfolder called like the split is taken instead of ``source``; in Tiny-ImageNet ``test`` is another name of the
+    split ``val``, for its own test images have no labels. Classes take turns, so that any first part of the list
+    holds all of them.
     Raises InvalidInput where there is no image.
     """
-    annotated = source / "val" / _ANNOTATIONS
-    if split == "test" and annotated.is_file():
-        return _annotated(annotated)
+    if split in ("val", "test") and is_tiny_imagenet(source):
+        return _annotated(source / "val" / _ANNOTATIONS)
     root = source / split if (source / split).is_dir() else source
     classes = sorted(path for path in root.iterdir() if path.is_dir())
     files = [sorted(path for path in folder.rglob("*") if _is_image(path)) for folder in classes]

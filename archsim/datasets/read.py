@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from archsim.datasets.cifar import cifar_class_names, cifar_files, is_cifar_folder, iter_cifar
-from archsim.datasets.folder import iter_folder, list_folder
+from archsim.datasets.folder import is_tiny_imagenet, iter_folder, list_folder
 from archsim.datasets.image_set import ImageBatch, ImageSet, file_sha256, invalid, listing_sha256
 from archsim.datasets.npz import iter_npz, npz_class_names, npz_splits
 from archsim.datasets.parquet import iter_parquet, parquet_class_names
@@ -56,7 +56,9 @@ def available_splits(source: Path) -> tuple[str, ...]:
         return npz_splits(source)
     if kind == "cifar":
         return ("train", "test")
-    return tuple(name for name in ("train", "held_out", "test") if (source / name).is_dir())
+    if is_tiny_imagenet(source):
+        return ("train", "val")
+    return tuple(name for name in ("train", "held_out", "val", "test") if (source / name).is_dir())
 
 
 def find_pack(name: str) -> Path | None:

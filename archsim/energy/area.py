@@ -37,23 +37,23 @@ class Area:
 def area_of(arch: ArchSpec, table: EnergyTableSpec) -> Area:
     """Area of an accelerator: bits and multiplier cells x ``pe_um2_per_bit``, SRAM x ``sram_um2_per_byte``.
 
-    Branch unit and DBP unit count where they are enabled.
+    Branch unit and DBP unit count where there are any.
     """
     sizes = Quantities(arch, table)
     found_um2 = {
         "global_buffer": arch.global_buffer.size_kib * _KIB * sizes.um2_per_sram_byte,
         "pe_array": sizes.pes * (1000 * sizes.pe_pitch_mm) ** 2,
     }
-    if arch.exits.enabled:
+    if arch.exits.enabled and arch.branch_unit.macs:
         unit = arch.branch_unit
         lane_cells = sizes.mac_cells + 2 * sizes.operand_bits
         sram_bytes = unit.weight_sram_kib * _KIB + _POOLING_BYTES
         found_um2["branch_unit"] = (
             unit.macs * lane_cells * sizes.um2_per_bit + sram_bytes * sizes.um2_per_sram_byte
         )
-        if arch.dbp.enabled:
-            lane_bits = _DBP_ADDER_BITS + arch.precision.activation_bits
-            found_um2["dbp_unit"] = sizes.um2_per_bit * (arch.dbp_unit.lanes * lane_bits + 3 * _DBP_SUM_BITS)
+    if arch.exits.enabled and arch.dbp.enabled:
+        lane_bits = _DBP_ADDER_BITS + arch.precision.activation_bits
+        found_um2["dbp_unit"] = sizes.um2_per_bit * (arch.dbp_unit.lanes * lane_bits + 3 * _DBP_SUM_BITS)
     known_mm2 = table.floorplan.components_mm2
     return Area(
         {name: um2 / 1e6 for name, um2 in found_um2.items()} | dict(known_mm2), table.floorplan.uncertainty

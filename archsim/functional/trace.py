@@ -7,7 +7,7 @@ thresholds follow from it in :mod:`archsim.functional.decide`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,3 +48,15 @@ class FunctionalTrace:
     def is_shape_only(self) -> bool:
         """The network had no weights: nothing was predicted and no label is known."""
         return bool((self.labels == UNKNOWN).all())
+
+    def rows(self, first: int, last: int | None) -> FunctionalTrace:
+        """The images ``first`` to ``last`` - 1, to the end where ``last`` is None; arrays are not copied."""
+        part = slice(first, last)
+        return replace(
+            self,
+            labels=self.labels[part],
+            margins=self.margins[part],
+            predictions=self.predictions[part],
+            magnitude_sums=self.magnitude_sums[part],
+            zero_maps={name: bits[part] for name, bits in self.zero_maps.items()},
+        )

@@ -47,21 +47,8 @@ def assemble(
 
     Its arrays are read-only copies. Keywords are fields of the plan, ``actions`` those of ``phases``.
     """
-    loads = load_bytes(fetches, hw)
-    columns = {
-        "weight_load_bytes": loads[0],
-        "weight_load_offset_bytes": loads[1],
-        "ifmap_load_bytes": loads[2],
-        "ifmap_load_offset_bytes": loads[3],
-        "summand_load_bytes": finished.summand_bytes * (not placement.summand_on_chip),
-        "summand_load_offset_bytes": finished.summand_offset_bytes,
-        "store_bytes": finished.stored_bytes * (not placement.ofmap_on_chip),
-        "store_offset_bytes": finished.stored_offset_bytes,
-        **{field.name: getattr(phases, field.name) for field in fields(phases) if field.name != "counts"},
-        "outputs": finished.outputs,
-        "macs": macs,
-        "group": group,
-    }
+    columns = _columns(phases, load_bytes(fetches, hw), finished, placement)
+    columns |= {"outputs": finished.outputs, "macs": macs, "group": group}
     steps = _group_steps(geo, hw, placement) | {"group": int(group.max()) + 1}
     counts = np.stack(np.broadcast_arrays(*phases.counts, macs)[:-1], axis=1)
     return TilePlan(
@@ -75,6 +62,23 @@ def assemble(
             for name, column in columns.items()
         },
     )
+
+
+def _columns(
+    phases: Phases, loads: tuple[Int64Array, ...], finished: Finished, placement: Placement
+) -> dict[str, Int64Array]:
+    """Times and bytes of the tiles by field of the plan. loads: of :func:`load_bytes`."""
+    return {
+        "weight_load_bytes": loads[0],
+        "weight_load_offset_bytes": loads[1],
+        "ifmap_load_bytes": loads[2],
+        "ifmap_load_offset_bytes": loads[3],
+        "summand_load_bytes": finished.summand_bytes * (not placement.summand_on_chip),
+        "summand_load_offset_bytes": finished.summand_offset_bytes,
+        "store_bytes": finished.stored_bytes * (not placement.ofmap_on_chip),
+        "store_offset_bytes": finished.stored_offset_bytes,
+        **{field.name: getattr(phases, field.name) for field in fields(phases) if field.name != "counts"},
+    }
 
 
 def _group_steps(geo: Geometry, hw: Hardware, placement: Placement) -> dict[str, int]:

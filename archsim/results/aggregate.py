@@ -37,8 +37,8 @@ class LayerSums:
     skipped_macs: int = 0
     pe_cycles: int = 0
 
-    def add(self, record: LayerRecord) -> None:
-        """Count one image's execution."""
+    def add(self, record: LayerRecord | LayerSums) -> None:
+        """Count one image's execution, or what others have counted."""
         self.cycles += record.cycles
         self.stall_cycles += record.stall_cycles
         self.macs += record.macs
@@ -81,6 +81,18 @@ class RunSums:
         self._split.add(record, self.causes)
         for layer in record.layers:
             self.layers.setdefault(self.entry_name(layer.name), LayerSums()).add(layer)
+
+    def merge(self, other: RunSums) -> None:
+        """Count the images of another run of the same network on the same accelerator."""
+        self.images += other.images
+        self.dram_read_bytes += other.dram_read_bytes
+        self.dram_write_bytes += other.dram_write_bytes
+        self.wasted_bytes += other.wasted_bytes
+        self.counters.merge(other.counters)
+        for cause, counters in other.causes.items():
+            self.causes[cause].merge(counters)
+        for name, sums in other.layers.items():
+            self.layers.setdefault(name, LayerSums()).add(sums)
 
     def add_idle(self, amounts: Mapping[tuple[str, str], int]) -> None:
         """Count what happened between images, by (component, action); it belongs to no layer."""

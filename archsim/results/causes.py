@@ -74,7 +74,7 @@ class CauseSplit:
 
     def _waiting(self, image: _Image, record: LayerRecord, cycles: int) -> dict[str, int]:
         """Of the cycles behind a layer until the next one starts or the image ends, those that a branch causes."""
-        names = self._branches_after.get(record.name, ())
+        names = self._branches_after.get(record.name, [record.name.partition(".")[0]])
         met = [image.branches[name] for name in names if name in image.branches]
         if not met:
             return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,6 +70,7 @@ class Source:
     """Where images come from: ``path`` is a data set, or a functional trace that stands in for one (``is_trace``).
 
     A shape-only workload has neither; its ``limit`` images differ in their random zeros alone (``seed``).
+    stored: the trace, where it has been read already.
     """
 
     workload: Workload
@@ -78,12 +78,17 @@ class Source:
     is_trace: bool
     limit: int | None
     seed: int = DEFAULT_SEED
+    stored: FunctionalTrace | None = None
 
     @classmethod
     def of(
-        cls, workload: Workload, data: str | Path | None, limit: int | None, seed: int = DEFAULT_SEED
+        cls,
+        workload: Workload,
+        data: str | Path | FunctionalTrace | None,
+        limit: int | None,
+        seed: int = DEFAULT_SEED,
     ) -> Source:
-        """The data set asked for, else the workload's trace, else its sample images, else given zeros (one image)."""
+        """The data set or trace asked for, else the workload's trace, its sample images, or given zeros (one image)."""
         if limit is not None and limit < 1:
             raise InvalidInput([Problem("--images", "", f"found {limit}, expected 1 or more")])
         if workload.spec.is_shape_only:
@@ -91,6 +96,8 @@ class Source:
                 message = f"found images for {workload.spec.name}, which has no weights to run them with"
                 raise InvalidInput([Problem("--data", "", message, "simulate it without --data")])
             return cls(workload, workload.path, False, limit or 1, seed)
+        if isinstance(data, FunctionalTrace):
+            return cls(workload, workload.path, True, limit, stored=data)
         if data is not None:
             return cls(workload, Path(data), False, limit)
         traces, images = workload.loaded.trace_paths, workload.loaded.images_path
@@ -141,14 +148,8 @@ class Source:
         )
 
     def _stored(self) -> FunctionalTrace:
-        paths = self.workload.loaded.trace_paths
-        trace = load_trace(paths, self.workload.network, self.workload.tensor_hashes)
-        first = slice(0, self.limit)
-        return dataclasses.replace(
-            trace,
-            labels=trace.labels[first],
-            margins=trace.margins[first],
-            predictions=trace.predictions[first],
-            magnitude_sums=trace.magnitude_sums[first],
-            zero_maps={name: bits[first] for name, bits in trace.zero_maps.items()},
+        loaded = self.workload.loaded
+        stored = self.stored or load_trace(
+            loaded.trace_paths, self.workload.network, self.workload.tensor_hashes
         )
+        return stored.rows(0, self.limit)

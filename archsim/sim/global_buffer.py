@@ -1,4 +1,4 @@
-"""SimPy shell of the global buffer's shared port. Capacity is the mapping's business; time is this one's."""
+"""SimPy shell of the global buffer, its shared port or its banks: time only, capacity belongs to the mapping."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import simpy
 
 from archsim.config.arch import GlobalBufferSpec
 from archsim.sim.clock import Clock
+from archsim.timing.banked_port import BankedPort
 from archsim.timing.port import RoundRobinPort
 
 
@@ -20,11 +21,16 @@ class Client(IntEnum):
 
 
 class GlobalBuffer:
-    """One port, shared by PE array, loads and stores."""
+    """One port, shared by PE array, loads and stores, or a port each before shared banks."""
 
     def __init__(self, env: Clock, spec: GlobalBufferSpec) -> None:
         self._env = env
-        self._port = RoundRobinPort(spec.port_bytes_per_cycle, spec.burst_bytes, len(Client))
+        width_bytes, burst_bytes = spec.port_bytes_per_cycle, spec.burst_bytes
+        self._port: RoundRobinPort | BankedPort = (
+            BankedPort(width_bytes, burst_bytes, len(Client), spec.banks)
+            if spec.access == "banks"
+            else RoundRobinPort(width_bytes, burst_bytes, len(Client))
+        )
         self._transfers: dict[int, simpy.Event] = {}
         self._alarm_cycle: int | None = None
 

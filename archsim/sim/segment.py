@@ -48,7 +48,8 @@ class SegmentEngine:
     @staticmethod
     def runs(program: Program) -> bool:
         """Whether the engine has the hardware of a program."""
-        return program.arch.dma.overlap == "all"
+        arch = program.arch
+        return arch.dma.overlap == "all" and arch.global_buffer.access == "port"
 
     def run(self, path: ImagePath, work_of: WorkOf) -> Outcome:
         """One image along a path. Raises SimulationFailed when work is left and nothing can happen."""

@@ -148,8 +148,7 @@ def _fit(free: Floats, fixed_pj: Floats, measured_pj: Floats) -> Floats:
     array([3., 4.])
     """
     weighted, wanted = free / measured_pj[:, None], (measured_pj - fixed_pj) / measured_pj
-    found: Floats = np.linalg.lstsq(weighted, wanted, rcond=None)[0]
-    return found
+    return np.asarray(np.linalg.lstsq(weighted, wanted, rcond=None)[0], dtype=np.float64)
 
 
 def _with_values(table: EnergyTableSpec, fitted: Sequence[FittedValue]) -> EnergyTableSpec:

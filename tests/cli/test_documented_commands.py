@@ -24,6 +24,7 @@ from archsim.config.fields import field_places, place_of
 from archsim.config.workload import WorkloadSpec
 from archsim.counters import ACTIONS
 from archsim.exits.spec import ExitsBuildSpec
+from archsim.explore.spec import SweepSpec
 from archsim.network.weights import expected_arrays
 from archsim.resources import Kind, builtin_names
 from archsim.results.run_result import EvaluateResult, ImageResult, LayerResult, RunResult
@@ -197,6 +198,7 @@ def keys_inside(model: type[BaseModel]) -> set[str]:
         (DramPresetSpec, REFERENCE / "architecture-file.md"),
         (WorkloadSpec, REFERENCE / "workload-file.md"),
         (ExitsBuildSpec, REFERENCE / "exits-file.md"),
+        (SweepSpec, REFERENCE / "sweep-file.md"),
         (TrainSpec, [REFERENCE / "train-file.md", REFERENCE / "workload-file.md"]),
         (EnergyTableSpec, ROOT / "energy_tables" / "README.md"),
     ],

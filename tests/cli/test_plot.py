@@ -152,4 +152,4 @@ def test_help_is_free_of_matplotlib() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "[]\n"
     assert "Example:" in done.stdout
-    assert "--kind [energy|latency|exits]" in done.stdout
+    assert "--kind [energy|latency|exits|pareto|parallel|heatmap|sensitivity]" in done.stdout

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from archsim.counters import Counters
 from archsim.results.causes import CAUSES, CauseSplit
 from archsim.sim.records import ImageRecord
-from tests.machine import Machine, arch
+from tests.machine import CONV_HEAD, POOLED_HEAD, Machine, arch, small_network
 
 
 def split(machine: Machine, record: ImageRecord) -> dict[str, Counters]:
@@ -27,17 +27,15 @@ def cycles(causes: dict[str, Counters]) -> dict[str, int]:
 @given(
     exits_at=st.sampled_from([None, 0, 1]),
     skipped=st.tuples(st.booleans(), st.booleans()),
-    sram_kib=st.sampled_from([0, 24]),
+    unit=st.sampled_from([{}, {"weight_sram_kib": 0}, {"macs": 0, "weight_sram_kib": 0}]),
+    head=st.sampled_from([POOLED_HEAD, CONV_HEAD]),
     overlap=st.sampled_from(["serial", "speculative"]),
     port=st.sampled_from([1, 32]),
 )
-def test_causes_add_up_to_the_counters(exits_at, skipped, sram_kib, overlap, port) -> None:
+def test_causes_add_up_to_the_counters(exits_at, skipped, unit, head, overlap, port) -> None:
     skipped = tuple(skip and index != exits_at for index, skip in enumerate(skipped))
-    spec = arch(
-        branch_unit={"weight_sram_kib": sram_kib, "overlap": overlap},
-        global_buffer={"port_bytes_per_cycle": port},
-    )
-    machine = Machine(arch=spec)
+    spec = arch(branch_unit={"overlap": overlap, **unit}, global_buffer={"port_bytes_per_cycle": port})
+    machine = Machine(network=small_network(head=head), arch=spec)
     record = machine.record(exits_at, skipped)
     causes = split(machine, record)
     merged = Counters()
@@ -82,3 +80,17 @@ def test_an_exit_wastes_what_was_started_or_fetched_for_later(overlap: str) -> N
     if overlap == "serial":
         assert wasted == record.cycles - decided - result_cycles
         assert cycles(causes)["branch"] == decided - record.layers[1].end_cycle
+
+
+@pytest.mark.parametrize("unit", [{}, {"macs": 0, "weight_sram_kib": 0}], ids=["unit", "array"])
+def test_a_branch_on_the_array_is_a_branch_all_the_same(unit) -> None:
+    machine = Machine(network=small_network(head=CONV_HEAD), arch=arch(branch_unit=unit))
+    record = machine.record(0)
+    causes = split(machine, record)
+    own = [each for each in record.layers if each.name.startswith("early.")]
+    counted = sum(causes["branch"].total("pe_array", action) for action in ("mac", "gated_mac"))
+    assert counted == sum(each.macs for each in own) > 0
+    held = sum(each.cycles - each.stall_cycles for each in own)
+    assert cycles(causes)["branch"] >= held
+    decided, result_cycles = record.branches[0].decided_cycle, machine.arch.controller.result_cycles
+    assert cycles(causes)["wasted"] == record.cycles - decided - result_cycles

@@ -84,8 +84,8 @@ branches: [{name: e, after: 3, layers: [], treshold: 3, dbp: {max_sum: -1}}]
         f"f.yaml:11:35: layers.4.kernel: found 0, expected {SIDE}, or a list of 2",
         f"f.yaml:12:3: layers.5.filters: missing, expected {SIDE}",
         f"f.yaml:12:3: layers.5.kernel: missing, expected {SIDE}, or a list of 2",
-        "f.yaml:12:25: layers.5.conv2d: unknown key (hint: allowed: filters, input, kernel, name, op, padding, relu, "
-        "stride)",
+        "f.yaml:12:25: layers.5.conv2d: unknown key (hint: allowed: filters, groups, input, kernel, name, op, "
+        "padding, relu, stride, zero_fraction)",
         f"f.yaml:13:29: branches.0.after: found 3, expected {NAME}",
         "f.yaml:13:40: branches.0.layers: found 0 entries, expected at least 1",
         'f.yaml:13:44: branches.0.treshold: unknown key (hint: did you mean "threshold"?)',
@@ -106,7 +106,6 @@ def test_missing_keys_are_reported_where_they_belong() -> None:
     found = problems(WorkloadSpec, "\n\nname: w\nschema: archsim.workload/1\ninput: {height: 8}\nlayers: 3")
     assert found == [
         "f.yaml:3:1: dataset: missing, expected a mapping",
-        "f.yaml:3:1: weights: missing, expected text",
         f"f.yaml:5:8: input.width: missing, expected {SIDE}",
         f"f.yaml:5:8: input.channels: missing, expected {SIDE}",
         "f.yaml:6:9: layers: found 3, expected a list, each entry a mapping with op: conv2d, depthwise_conv2d, linear, "

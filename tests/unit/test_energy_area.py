@@ -28,6 +28,11 @@ def test_supporting_units_by_hand() -> None:
     assert "dbp_unit" not in area_of(arch(dbp={"enabled": False}), TABLE).by_component
 
 
+def test_without_branch_unit_the_dbp_unit_is_left() -> None:
+    area = area_of(arch(branch_unit={"macs": 0, "weight_sram_kib": 0}), TABLE)
+    assert set(area.by_component) == {"global_buffer", "pe_array", "dbp_unit"}
+
+
 def test_area_grows_with_what_it_is_made_of() -> None:
     small = area_of(arch(), TABLE).total_mm2
     for larger in (

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
+from archsim.config.arch import ArchSpec
 from archsim.config.load import load_energy_table
-from tests.unit.energy_cases import TABLE, golden
+from archsim.resources import Kind, folder
+from tests.unit.energy_cases import TABLE, arch, eyeriss, golden, resolved
 
 PUBLISHED = {row["id"]: row for row in golden("published.csv")}
 PJ = {name: float(row["pj"]) for name, row in PUBLISHED.items()}
@@ -92,3 +95,33 @@ def test_at_45_nm_published_values_of_45_nm_come_back() -> None:
     assert (table.node_nm, table.voltage_v) == (45, 0.9)
     assert table.rows == TABLE.rows
     assert table.floorplan == TABLE.floorplan
+
+
+def test_the_readme_shows_the_values_of_the_table() -> None:
+    def row_of(accelerator: ArchSpec) -> list[float]:
+        table = resolved(accelerator)
+        costs, calibrated_pj = table.energy_pj, 0.0
+        for part in table.parts_of("pe_array", "mac"):
+            calibrated_pj += part.energy_pj if part.row == "pe_array_mac_datapath" else 0.0
+        mac = costs["pe_array", "mac"]
+        reads = ("ifmap_spad_read", "filter_spad_read", "psum_spad_read", "psum_spad_write")
+        spads = sum(costs["pe_array", name] for name in reads)
+        buffer = [costs["global_buffer", name] for name in ("read_byte", "write_byte")]
+        return [
+            mac - calibrated_pj,
+            mac,
+            mac + spads,
+            *buffer,
+            costs["noc", "psum_byte"],
+            costs["leakage", "core_cycle"],
+        ]
+
+    text = (folder(Kind.ENERGY_TABLE) / "README.md").read_text(encoding="utf-8")
+    shown = re.search(r"\| action \| default \| Eyeriss \|\n\|.*\n((?:\|.*\n)+)", text)
+    assert shown
+    cells = [line.split("|")[2:4] for line in shown[1].splitlines()]
+    for column, accelerator in enumerate((arch(), eyeriss())):
+        numbers = [number for row in cells for number in row[column].split("/")]
+        assert [float(number) for number in numbers] == [
+            pytest.approx(value, rel=0.003, abs=0.0051) for value in row_of(accelerator)
+        ]

@@ -115,9 +115,9 @@ def test_zeros_have_the_fractions_of_the_file_and_a_seed() -> None:
     fractions = zero_fractions(network)
     assert fractions == {"image": 0.0, "pool1": 0.5, "conv2": 0.25, "conv3": 0.0, "down": 0.0, "gap": 0.1}
     fractions |= {"pool1": 1.0}
-    first, second = shape_only_traces(network, "hash", fractions, 2, seed=3)
-    (again,) = shape_only_traces(network, "hash", fractions, 1, seed=3)
-    (other,) = shape_only_traces(network, "hash", fractions, 1, seed=4)
+    first, second = shape_only_traces(network, fractions, 2, seed=3)
+    (again,) = shape_only_traces(network, fractions, 1, seed=3)
+    (other,) = shape_only_traces(network, fractions, 1, seed=4)
     zeros = np.unpackbits(first.zero_maps["conv2"][0])[: 49 * 8]
     assert abs(zeros.mean() - 0.25) < 4 * np.sqrt(0.25 * 0.75 / len(zeros))
     assert not first.zero_maps["image"].any() and first.zero_maps["pool1"].sum() == 49 * 255

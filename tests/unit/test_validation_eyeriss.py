@@ -143,6 +143,29 @@ def test_the_search_finds_the_mapping_of_the_chip(name: str) -> None:
     assert found["g"] * found["p"] * found["t"] == int(printed["m"])
 
 
+def test_no_hiding_explains_conv5() -> None:
+    """CONV4 and CONV5 run the same pass; MACs alone are 4 % short of the measurement here and 15 % elsewhere."""
+    with eyeriss.SHIPPED.open(newline="") as file:
+        measured_ms = {row["layer"]: float(row["proc_latency_ms"]) for row in csv.DictReader(file)}
+    kernels = {layer.name: (layer.kernel, layer.groups) for layer in eyeriss_layers()["alexnet"]}
+    short = {}
+    for name in LAYERS:
+        plan, (kernel, groups) = plan_of(name), kernels[name]
+        chosen = plan.mapping
+        width = int(plan.macs[0]) // (chosen["n"] * chosen["p"] * chosen["t"] * chosen["q"] * chosen["r"])
+        width //= kernel * kernel * chosen["e"]
+        busy_cycles = chosen["n"] * chosen["p"] * chosen["q"] * kernel * width
+        short[name] = 1 - groups * plan.tiles * busy_cycles / 200e3 / measured_ms[name]
+    conv4, conv5 = plan_of("CONV4"), plan_of("CONV5")
+    assert conv4.mapping["filter_groups"] == 6 and conv5.mapping["filter_groups"] == 4
+    assert {key: conv4.mapping[key] for key in "epqrtng"} == {key: conv5.mapping[key] for key in "epqrtng"}
+    for column in ("fill_cycles", "compute_cycles", "drain_cycles"):
+        assert set(getattr(conv4, column)) == set(getattr(conv5, column))
+    assert short == pytest.approx(
+        {"CONV1": 0.155, "CONV2": 0.154, "CONV3": 0.114, "CONV4": 0.101, "CONV5": 0.042}, abs=0.001
+    )
+
+
 def test_errors_are_within_what_the_documentation_claims(alexnet: ValidationReport) -> None:
     errors = alexnet.by_metric
     assert [row.name for row in alexnet.rows] == LAYERS
