@@ -122,7 +122,9 @@ class SweepSpec(ConfigModel):
     @model_validator(mode="after")
     def _check(self) -> SweepSpec:
         if self.search is not None and self.sample != SampleSpec():
-            raise ValueError("found sample and search, expected one of them: a search chooses its points itself")
+            raise ValueError(
+                "found sample and search, expected one of them: a search chooses its points itself"
+            )
         return self
 
 

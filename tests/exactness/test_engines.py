@@ -78,10 +78,12 @@ def test_results_are_the_same(archname: str) -> None:
     assert tile == segment
 
 
-def test_where_the_engine_lacks_the_hardware_the_result_says_which_one_ran() -> None:
-    result = api.simulate("digits", arch="eyeriss-65nm", images=1, engine="segment")
+@pytest.mark.parametrize("key", ["dma.overlap=weights", "global_buffer.access=banks"])
+def test_where_the_engine_lacks_the_hardware_the_result_says_which_one_ran(key: str) -> None:
+    result = api.simulate("digits", images=1, overrides=[key], engine="segment")
     assert result.engine == "tile"
-    assert result.cycles == api.simulate("digits", arch="eyeriss-65nm", images=1).cycles
+    assert result.cycles == api.simulate("digits", images=1, overrides=[key]).cycles
+    assert result.cycles != api.simulate("digits", images=1).cycles
 
 
 def test_the_ring_of_the_dram_controller_grows(monkeypatch) -> None:
