@@ -47,4 +47,5 @@ def builtin_names(kind: Kind, package: Path = PACKAGE_FOLDER) -> tuple[str, ...]
 
 def builtin_path(kind: Kind, name: str, package: Path = PACKAGE_FOLDER) -> Path | None:
     """File of a built-in by name; None when there is none of this name."""
-    return folder(kind, package) / f"{name}.yaml" if name in builtin_names(kind, package) else None
+    path = folder(kind, package) / f"{name}.yaml"
+    return path if path.stem == name and path.is_file() else None
