@@ -55,6 +55,12 @@ if TYPE_CHECKING:
     "--arch alone; may be repeated.",
 )
 @click.option(
+    "--vary",
+    multiple=True,
+    metavar="KEY=V1,V2",
+    help="Compare again with each of these values, all else as it is: how far the result depends on one key.",
+)
+@click.option(
     "--arrivals",
     metavar="RATE_HZ|back-to-back",
     help="Queue the images, as simulate does; latency then includes waiting, energy the idle leakage.",
@@ -80,6 +86,7 @@ def compare(
     images: int | None,
     data: str | None,
     overrides: Sequence[str],
+    vary: Sequence[str],
     arrivals: str | None,
     seed: int,
     out: str | None,
@@ -113,6 +120,7 @@ def compare(
             images=images,
             data=data,
             overrides=overrides,
+            vary=vary,
             arrivals=arrivals,
             seed=seed,
             out_dir=Path(out) if out is not None else None,

@@ -27,6 +27,7 @@ def print_comparison(found: Comparison) -> None:
         _print_limits(each)
         _print_ladder(each)
         _print_controls(each)
+        _print_variations(each)
         for line in remarks(each):
             click.echo(line)
         click.echo()
@@ -38,6 +39,11 @@ def remarks(found: Comparison) -> list[str]:
     """Sentences that a table of means would hide."""
     lines = [_hard(baseline) for baseline in found.baselines]
     lines += [line for baseline in found.baselines if (line := _different(baseline))]
+    lines += [
+        f"{baseline.name}: the energy inside its DRAM is not counted, ours is; see the chip alone"
+        for baseline in found.baselines
+        if not baseline.dram_energy_counted
+    ]
     dbp = next((rung for rung in found.ladder if rung.step == "+ DBP"), None)
     if dbp is not None:
         word = "saves" if dbp.step_energy_saving > 0 else "costs" if dbp.step_energy_saving < 0 else "changes"
@@ -212,6 +218,27 @@ def _print_controls(found: Comparison) -> None:
             (f"control, against {against}", "cycles", "uJ/image", "speed-up", "saving", "accuracy"), rows
         )
         click.echo()
+
+
+def _print_variations(found: Comparison) -> None:
+    if not found.variations:
+        return
+    rows = [
+        (
+            variation.setting,
+            baseline.name,
+            f"{variation.ours.cycles_mean:.0f}",
+            f"{baseline.cycles_mean:.0f}",
+            _range(baseline.speedup, baseline.speedup_range).times(),
+            _range(baseline.energy_saving, baseline.energy_saving_range).percent(),
+            percent(baseline.energy_saving_without_dram),
+        )
+        for variation in found.variations
+        for baseline in variation.baselines
+    ]
+    header = ("with", "against", "cycles", "its cycles", "speed-up", "energy saving", "chip alone")
+    print_table(header, rows, left=(0, 1))
+    click.echo()
 
 
 def _range(value: float, ends: Pair) -> Range:

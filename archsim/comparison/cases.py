@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from archsim.errors import InvalidInput, Problem
+
 DECIDING_SECTIONS = ("exits", "dbp", "branch_unit", "dbp_unit")
 """Sections of an architecture that only an accelerator that decides has a use for."""
 
@@ -41,6 +43,20 @@ def shared_overrides(overrides: Sequence[str]) -> tuple[str, ...]:
     return tuple(text for text in overrides if text.partition(".")[0].strip() not in DECIDING_SECTIONS)
 
 
+def settings(text: str) -> tuple[str, ...]:
+    """``KEY=V1,V2`` as ``KEY=V1`` and ``KEY=V2``. Raises InvalidInput on anything else.
+
+    >>> settings("global_buffer.size_kib=54,108")
+    ('global_buffer.size_kib=54', 'global_buffer.size_kib=108')
+    """
+    key, equals, values = text.partition("=")
+    found = tuple(f"{key}={value.strip()}" for value in values.split(",") if value.strip())
+    if not (key and equals and found):
+        message = f'found "{text}", expected KEY=VALUE,VALUE'
+        raise InvalidInput([Problem("--vary", "", message, "--vary global_buffer.size_kib=54,108,216")])
+    return found
+
+
 @dataclass(frozen=True)
 class Request:
     """What ``archsim compare`` is asked.
@@ -72,6 +88,10 @@ class Request:
         """One a baseline, in their order."""
         shared = merged(shared_overrides(self.overrides))
         return tuple(Case(workload, arch, shared) for arch, workload in self.baselines)
+
+    def but(self, setting: str) -> Request:
+        """The same with one key set."""
+        return replace(self, overrides=merged((*self.overrides, setting)))
 
     @property
     def full_network(self) -> str:

@@ -110,11 +110,13 @@ class BatchLimit:
 class Baseline(Against):
     """One baseline. ``differs_in``: keys of its architecture that are not ours, as (ours, baseline's).
 
-    ``equal_area``: the baseline with the buffer that ours spends on its units; None where the baseline is as large as
-    ours, or with arrivals. ``batch_limit`` is None for a baseline that decides, and with arrivals.
+    ``dram_energy_counted`` is False where its DRAM is a link with no memory behind it: compare the chips alone then.
+    ``equal_area``: the baseline with a buffer so much larger that it takes the area of ours; None where it takes that
+    already. ``batch_limit`` is None for a baseline that decides, and with arrivals.
     """
 
     differs_in: dict[str, tuple[Any, Any]]
+    dram_energy_counted: bool
     equal_area: Against | None
     batch_limit: BatchLimit | None
 
@@ -155,10 +157,20 @@ class Control:
 
 
 @dataclass(frozen=True)
+class Variation:
+    """The same comparison with one key set to one value, as ``KEY=VALUE``."""
+
+    setting: str
+    ours: Measured
+    baselines: tuple[Against, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """What :func:`archsim.comparison.run.compare` returns. ``batch`` is 1: images are run one at a time.
 
-    ``others``: further workloads on the same accelerator against the same baselines.
+    ``variations``: one a value of ``--vary``. ``others``: further workloads on the same accelerator against the same
+    baselines.
     """
 
     workload: str
@@ -175,6 +187,7 @@ class Comparison:
     baselines: tuple[Baseline, ...]
     ladder: tuple[Rung, ...]
     controls: tuple[Control, ...]
+    variations: tuple[Variation, ...]
     host: Host
     others: tuple[Comparison, ...] = ()
     files: tuple[str, ...] = ()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from archsim import __version__
 from archsim.comparison.bounds import Bound, batch_limit, oracle
-from archsim.comparison.cases import Request, merged
+from archsim.comparison.cases import Case, Request, merged, settings
 from archsim.comparison.ladder import Step, ladder, without_dbp
-from archsim.comparison.records import Baseline, Comparison, Control, Measured, Rung
+from archsim.comparison.records import Baseline, Comparison, Control, Measured, Rung, Variation
 from archsim.comparison.relate import against, differences, measured, saving, saving_pair
 from archsim.comparison.runs import Machine, Progress, Run, Runs
 from archsim.comparison.store import write_comparison
@@ -18,6 +18,7 @@ from archsim.energy.area import with_area
 from archsim.errors import InvalidInput
 from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED
 from archsim.results.host import Stopwatch
+from archsim.results.queueing import BACK_TO_BACK, parse_arrivals
 from archsim.results.store import check_out_dir
 
 DEFAULT_BASELINE = "dense-rs"
@@ -34,6 +35,7 @@ def compare(
     images: int | None = None,
     data: str | None = None,
     overrides: Sequence[str] = (),
+    vary: Sequence[str] = (),
     arrivals: str | None = None,
     seed: int = DEFAULT_SEED,
     out_dir: Path | None = None,
@@ -43,13 +45,15 @@ def compare(
 
     baseline_workloads: one a baseline, or one for all; each workload itself where there are none. conventional: a
     workload with conventional branches, for the ladder. overrides: ``KEY=VALUE`` for the accelerator and, but for what
-    decides (``exits``, ``dbp``, ``branch_unit``, ``dbp_unit``), for all baselines. Everything else as in
-    :func:`archsim.api.simulate`. out_dir: where to write ``comparison.json``, tables as CSV and a folder a run.
+    decides (``exits``, ``dbp``, ``branch_unit``, ``dbp_unit``), for all baselines. vary: ``KEY=V1,V2``, values with each
+    of which accelerator and baselines are compared again. Everything else as in :func:`archsim.api.simulate`. out_dir:
+    where to write ``comparison.json``, tables as CSV and a folder a run.
     Raises InvalidInput for anything that cannot be used, or when the images of two workloads are not the same.
     """
     watch = Stopwatch()
     if out_dir is not None:
         check_out_dir(out_dir)
+    parse_arrivals(arrivals or BACK_TO_BACK)
     requests = [
         Request(
             workload=workload,
@@ -66,7 +70,8 @@ def compare(
         for workload in workloads
     ]
     runs = Runs(requests[0])
-    plans = [Plan.of(request, runs) for request in requests]
+    values = [setting for text in vary for setting in settings(text)]
+    plans = [Plan.of(request, runs, values) for request in requests]
     runs.run_all([machine for plan in plans for machine in plan.machines], progress)
     found = [_compared(plan, runs) for plan in plans]
     result = replace(found[0], others=tuple(found[1:]), host=watch.stop())
@@ -85,6 +90,7 @@ class Plan:
     """Everything that one workload is compared by, read and checked, before anything runs.
 
     equal_area: one a baseline, None where it is as large as ours. without_dbp: None where DBP has nothing to decide.
+    varied: by setting, ours and the baselines under it.
     """
 
     request: Request
@@ -94,11 +100,12 @@ class Plan:
     steps: tuple[Step, ...]
     rungs: tuple[Machine, ...]
     without_dbp: Machine | None
+    varied: dict[str, tuple[Machine, ...]]
 
     @classmethod
-    def of(cls, request: Request, runs: Runs) -> Plan:
+    def of(cls, request: Request, runs: Runs, values: Sequence[str]) -> Plan:
         """Raises InvalidInput listing the problems of all files."""
-        ours, *baselines = runs.machines([request.ours, *request.baseline_cases])
+        ours, *baselines = runs.machines(_pair_cases(request))
         network = runs.workload(request.workload).network
         steps = ladder(request, ours.spec, network)
         prunes = ours.spec.exits.enabled and ours.spec.dbp.enabled
@@ -113,13 +120,19 @@ class Plan:
             steps=steps,
             rungs=tuple(rungs),
             without_dbp=next(iter(runs.machines(unpruned)), None),
+            varied={value: tuple(runs.machines(_pair_cases(request.but(value)))) for value in values},
         )
 
     @property
     def machines(self) -> list[Machine]:
         """All that must be run."""
         optional = [machine for machine in (*self.equal_area, self.without_dbp) if machine is not None]
-        return [self.ours, *self.baselines, *self.rungs, *optional]
+        varied = [machine for machines in self.varied.values() for machine in machines]
+        return [self.ours, *self.baselines, *self.rungs, *optional, *varied]
+
+
+def _pair_cases(request: Request) -> list[Case]:
+    return [request.ours, *request.baseline_cases]
 
 
 def _as_large_as(ours: Machine, baseline: Machine, runs: Runs) -> Machine | None:
@@ -156,6 +169,7 @@ def _compared(plan: Plan, runs: Runs) -> Comparison:
         baselines=baselines,
         ladder=_rungs(plan, runs),
         controls=_controls(plan, runs, baselines[0]),
+        variations=tuple(_variation(setting, machines, runs) for setting, machines in plan.varied.items()),
         host=result.host,
     )
 
@@ -167,9 +181,15 @@ def _baseline(ours: Run, baseline: Run, larger: Run | None, plan: Plan, runs: Ru
     return Baseline(
         **vars(against(ours, baseline)),
         differs_in=differences(ours, baseline),
+        dram_energy_counted=baseline.machine.counts_dram_energy,
         equal_area=None if larger is None else against(ours, larger),
         batch_limit=batch_limit(ours, baseline, network) if limited else None,
     )
+
+
+def _variation(setting: str, machines: tuple[Machine, ...], runs: Runs) -> Variation:
+    ours, *baselines = (runs.run(machine) for machine in machines)
+    return Variation(setting, measured(ours), tuple(against(ours, baseline) for baseline in baselines))
 
 
 def _rungs(plan: Plan, runs: Runs) -> tuple[Rung, ...]:

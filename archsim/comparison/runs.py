@@ -50,6 +50,11 @@ class Machine:
         return cls(case, spec, dram, table, resolve(table, spec, dram))
 
     @property
+    def counts_dram_energy(self) -> bool:
+        """False for a link without a memory behind it: currents that energies would come from are zero."""
+        return self.table.dram_commands != "currents" or any(rail.idd4r_ma for rail in self.dram.rails)
+
+    @property
     def key(self) -> Key:
         """What the numbers of a run depend on: two presets that differ in their names alone are one accelerator."""
         return self.case.workload, config_hash(
