@@ -92,9 +92,9 @@ def _images_at(trace: FunctionalTrace, rows: Int64Array, index: int, branches: i
         trace.workload,
         tuple(trace.exit_names[column] for column in columns),
         trace.labels[rows],
-        trace.margins[np.ix_(rows, columns)],
-        trace.predictions[np.ix_(rows, columns)],
-        trace.magnitude_sums[np.ix_(rows, columns[:branches])],
+        trace.margins[rows][:, columns],
+        trace.predictions[rows][:, columns],
+        trace.magnitude_sums[rows][:, columns[:branches]],
         {name: bits[rows] for name, bits in trace.zero_maps.items()},
     )
 

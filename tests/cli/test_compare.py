@@ -249,7 +249,7 @@ def test_a_network_without_weights_is_compared_in_time_and_energy(tmp_path: Path
 def test_other_images_are_refused(tiny: Path, tmp_path: Path) -> None:
     fewer = write_workload(tmp_path / "fewer", tiny_document(name="fewer"), images=8)
     code, _, errors = run(tiny, "--baseline-workload", fewer)
-    assert code == 3 and "--images" in errors or "same images" in errors
+    assert (code == 3 and "--images" in errors) or "same images" in errors
     other = write_workload(tmp_path / "other", tiny_document(name="other"), seed=5)
     code, _, errors = run(tiny, "--baseline-workload", other)
     assert code == 3 and "give both the same images with --data" in errors

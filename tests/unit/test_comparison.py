@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,15 @@ from archsim.energy.uncertainty import EnergyTerm
 from archsim.functional.trace import FunctionalTrace
 from archsim.network.graph import Network
 from archsim.results.run_result import RunResult
-from tests.machine import CONV_HEAD, Machine as SmallMachine
-from tests.machine import small_network
+from tests.machine import CONV_HEAD, small_network
+from tests.machine import Machine as SmallMachine
 from tests.run_results import baseline_run, early_exit_run
 
 
 def request(**changes: Any) -> Request:
-    return Request(**{"workload": "lean", "arch": "locoexnet-65nm", "baselines": (("dense-rs", "full"),), **changes})
+    return Request(
+        **{"workload": "lean", "arch": "locoexnet-65nm", "baselines": (("dense-rs", "full"),), **changes}
+    )
 
 
 def steps_of(asked: Request, network: Network, *overrides: str) -> dict[str, tuple[str, ...]]:
@@ -56,7 +59,7 @@ def test_every_rung_changes_one_thing() -> None:
             for key in values
             if values[key] != after[section][key]
         }
-        for before, after in zip(specs, specs[1:], strict=False)
+        for before, after in itertools.pairwise(specs)
     ]
     lanes = {"branch_unit.macs", "branch_unit.weight_sram_kib"}
     assert changed == [
@@ -191,7 +194,8 @@ def test_an_oracle_image_pays_for_the_trunk_and_its_own_branch(head: list[dict[s
         alone = dataclasses.replace(network, branches=network.branches[exit_index : exit_index + 1])
         small = SmallMachine(alone, machine.spec)
         one = dataclasses.replace(
-            trace.rows(image, image + 1), zero_maps={k: v[image : image + 1] for k, v in trace.zero_maps.items()}
+            trace.rows(image, image + 1),
+            zero_maps={k: v[image : image + 1] for k, v in trace.zero_maps.items()},
         )
         small._works = {
             step.index: small.program.dataflow.work(
@@ -204,8 +208,10 @@ def test_an_oracle_image_pays_for_the_trunk_and_its_own_branch(head: list[dict[s
     assert bound.cycles_mean == np.mean(cycles)
     assert ideal.cycles_mean < bound.cycles_mean
     assert ideal.energy_uj_per_image < bound.energy_uj_per_image
-    assert bound.accuracy == ideal.accuracy == np.mean(
-        [(trace.predictions[i] == trace.labels[i]).any() for i in range(trace.images)]
+    assert (
+        bound.accuracy
+        == ideal.accuracy
+        == np.mean([(trace.predictions[i] == trace.labels[i]).any() for i in range(trace.images)])
     )
 
 

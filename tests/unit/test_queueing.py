@@ -15,7 +15,9 @@ CORE_MHZ = 200
 RUNS, IMAGES, WARM_UP = 20, 8000, 500
 
 
-def waits_of_runs(service: Callable[[np.random.Generator], np.ndarray], rate_hz: float) -> tuple[float, float]:
+def waits_of_runs(
+    service: Callable[[np.random.Generator], np.ndarray], rate_hz: float
+) -> tuple[float, float]:
     """(mean waiting cycles, standard error of it) over independent runs, each after its warm-up."""
     means = []
     for seed in range(RUNS):
