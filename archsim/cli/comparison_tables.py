@@ -15,7 +15,9 @@ _DIFFERENCES_SHOWN = 4
 
 def print_comparison(found: Comparison) -> None:
     """The tables of a comparison and of its further workloads."""
-    for each in (found, *found.others):
+    for index, each in enumerate((found, *found.others)):
+        if index:
+            click.echo()
         print_title(
             f"{each.workload} on {each.arch}, {each.images} images, batch {each.batch}, "
             f"energy table {each.energy_table}"
@@ -30,18 +32,19 @@ def print_comparison(found: Comparison) -> None:
         _print_variations(each)
         for line in remarks(each):
             click.echo(line)
-        click.echo()
     if found.arrivals != "alone":
         note("with arrivals there is no oracle and no limit of batches: neither has a queue")
 
 
 def remarks(found: Comparison) -> list[str]:
     """Sentences that a table of means would hide."""
-    lines = [_hard(baseline) for baseline in found.baselines]
-    lines += [line for baseline in found.baselines if (line := _different(baseline))]
+    names = _names(found)
+    pairs = list(zip(names, found.baselines, strict=True))
+    lines = [_hard(name, baseline) for name, baseline in pairs]
+    lines += [line for name, baseline in pairs if (line := _different(name, baseline))]
     lines += [
-        f"{baseline.name}: the energy inside its DRAM is not counted, ours is; see the chip alone"
-        for baseline in found.baselines
+        f"{name}: the energy inside its DRAM is not counted, ours is; see the chip alone"
+        for name, baseline in pairs
         if not baseline.dram_energy_counted
     ]
     dbp = next((rung for rung in found.ladder if rung.step == "+ DBP"), None)
@@ -53,16 +56,24 @@ def remarks(found: Comparison) -> list[str]:
     return lines
 
 
-def _hard(baseline: Baseline) -> str:
+def _names(found: Comparison) -> list[str]:
+    """Baselines by their accelerators, and by their workloads where there are several."""
+    several = len({baseline.workload for baseline in found.baselines}) > 1
+    return [
+        f"{baseline.name}, {baseline.workload}" if several else baseline.name for baseline in found.baselines
+    ]
+
+
+def _hard(name: str, baseline: Baseline) -> str:
     hard = baseline.hard_images
     return (
-        f"against {baseline.name}: {percent(hard.slower_fraction)} of the images take longer, the worst "
+        f"against {name}: {percent(hard.slower_fraction)} of the images take longer, the worst "
         f"{hard.worst_time_ratio:.3f} times as long; {percent(hard.costlier_fraction)} need more energy, the worst "
         f"{hard.worst_energy_ratio:.3f} times as much"
     )
 
 
-def _different(baseline: Baseline) -> str:
+def _different(name: str, baseline: Baseline) -> str:
     """What a reader must know before quoting a ratio to a baseline on other hardware."""
     keys = [key for key in baseline.differs_in if not key.startswith(("exits.", "dbp."))]
     if not keys:
@@ -72,7 +83,7 @@ def _different(baseline: Baseline) -> str:
         for key in keys[:_DIFFERENCES_SHOWN]
     )
     more = len(keys) - _DIFFERENCES_SHOWN
-    return f"{baseline.name} differs in {shown}" + (f" and {more} more keys" if more > 0 else "")
+    return f"{name} differs in {shown}" + (f" and {more} more keys" if more > 0 else "")
 
 
 def _print_runs(found: Comparison) -> None:
@@ -97,10 +108,11 @@ def _print_runs(found: Comparison) -> None:
 
 
 def _print_against(found: Comparison) -> None:
-    rows = [_against_row(baseline.name, baseline) for baseline in found.baselines]
+    pairs = list(zip(_names(found), found.baselines, strict=True))
+    rows = [_against_row(name, baseline) for name, baseline in pairs]
     rows += [
-        _against_row(f"{baseline.name} of equal area", baseline.equal_area)
-        for baseline in found.baselines
+        _against_row(f"{name} of equal area", baseline.equal_area)
+        for name, baseline in pairs
         if baseline.equal_area is not None
     ]
     header = ("against", "speed-up", "p50", "p99", "worst", "energy saving", "chip alone", "EDP saving")
@@ -149,13 +161,13 @@ def _latencies(run: Measured) -> Iterable[float]:
 def _print_limits(found: Comparison) -> None:
     rows = [
         (
-            baseline.name,
+            name,
             f"{limit.weight_bytes_per_image:.0f}",
             percent(limit.weight_share),
             f"{limit.speedup:.2f}x",
             percent(limit.energy_saving),
         )
-        for baseline in found.baselines
+        for name, baseline in zip(_names(found), found.baselines, strict=True)
         if (limit := baseline.batch_limit) is not None
     ]
     if rows:
@@ -226,7 +238,7 @@ def _print_variations(found: Comparison) -> None:
     rows = [
         (
             variation.setting,
-            baseline.name,
+            name,
             f"{variation.ours.cycles_mean:.0f}",
             f"{baseline.cycles_mean:.0f}",
             _range(baseline.speedup, baseline.speedup_range).times(),
@@ -234,7 +246,7 @@ def _print_variations(found: Comparison) -> None:
             percent(baseline.energy_saving_without_dram),
         )
         for variation in found.variations
-        for baseline in variation.baselines
+        for name, baseline in zip(_names(found), variation.baselines, strict=True)
     ]
     header = ("with", "against", "cycles", "its cycles", "speed-up", "energy saving", "chip alone")
     print_table(header, rows, left=(0, 1))

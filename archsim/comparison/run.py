@@ -45,9 +45,9 @@ def compare(
 
     baseline_workloads: one a baseline, or one for all; each workload itself where there are none. conventional: a
     workload with conventional branches, for the ladder. overrides: ``KEY=VALUE`` for the accelerator and, but for what
-    decides (``exits``, ``dbp``, ``branch_unit``, ``dbp_unit``), for all baselines. vary: ``KEY=V1,V2``, values with each
-    of which accelerator and baselines are compared again. Everything else as in :func:`archsim.api.simulate`. out_dir:
-    where to write ``comparison.json``, tables as CSV and a folder a run.
+    decides (``exits``, ``dbp``, ``branch_unit``, ``dbp_unit``), for all baselines. vary: ``KEY=V1,V2``, values with
+    each of which accelerator and baselines are compared again. Everything else as in :func:`archsim.api.simulate`.
+    out_dir: where to write ``comparison.json``, tables as CSV and a folder a run.
     Raises InvalidInput for anything that cannot be used, or when the images of two workloads are not the same.
     """
     watch = Stopwatch()
