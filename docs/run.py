@@ -9,6 +9,9 @@ Of each page, in order and in one folder:
   and values are checked, nothing is run.
 
 A test runs all pages and asserts that they stay as they are.
+
+``python docs/run.py PAGE...`` measures instead: on these pages it runs the commands of ```` ```console ```` blocks too,
+which may take minutes, puts what they print below them, and takes the pictures that the page shows from their output.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,6 +34,7 @@ from archsim.cli.main import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
+_PICTURE = re.compile(r"!\[[^\]]*\]\((?P<path>[^)#:]+)\)")
 _FILE_NAME = re.compile(r"# (?P<name>[\w.-]+\.yaml)\n")
 
 
@@ -73,6 +78,38 @@ def run_page(text: str, folder: Path) -> str:
         return _BLOCK.sub(run_block, text)
 
 
+def measure_page(text: str, folder: Path) -> str:
+    """The page with what the commands of its console blocks print, run in ``folder``.
+
+    Lines that start with ``$ archsim`` stay, with the lines that they continue on; all else in these blocks is output.
+    Raises PageFailed where a command fails.
+    """
+
+    def measure_block(found: re.Match[str]) -> str:
+        language, body = found["language"], found["body"]
+        if language == "yaml" and (name := _FILE_NAME.match(body)):
+            Path(name["name"]).write_text(body, encoding="utf-8")
+        if language != "console":
+            return found[0]
+        lines = []
+        for shown in re.findall(r"^\$ archsim (?:.*\\\n)*.*\n", body, re.MULTILINE):
+            (line,) = _commands(shown, "$ archsim ")
+            printed = _run_commands(f"archsim {line}\n") or ""
+            lines += [shown, printed.rstrip("\n") + "\n" if printed.strip() else ""]
+        return f"```console\n{''.join(lines)}```"
+
+    with contextlib.chdir(folder):
+        return _BLOCK.sub(measure_block, text)
+
+
+def take_pictures(page: Path, folder: Path) -> None:
+    """Copy the pictures that a page shows and its commands have written."""
+    for found in _PICTURE.finditer(page.read_text(encoding="utf-8")):
+        if (folder / found["path"]).is_file():
+            (page.parent / found["path"]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / found["path"], page.parent / found["path"])
+
+
 def _run_commands(body: str) -> str | None:
     """stdout of the last command; None when there is none."""
     printed = None
@@ -110,11 +147,13 @@ def check_command(line: str) -> None:
 def main() -> int:
     """Rewrite the pages whose outputs have changed; returns how many pages show a command that does not work."""
     failed = 0
-    for page in pages():
+    measured = [Path(name).resolve() for name in sys.argv[1:]]
+    for page in measured or pages():
         text = page.read_text(encoding="utf-8")
         try:
             with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-                new = run_page(text, Path(folder))
+                new = (measure_page if measured else run_page)(text, Path(folder))
+                take_pictures(page, Path(folder))
         except PageFailed as error:
             failed += 1
             sys.stderr.write(f"{page.relative_to(ROOT)}: {error}\n")

@@ -28,6 +28,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "archsim.cli.sweep:sweep",
         "Many simulations: a grid, a sample or a search over architecture, thresholds and energy tables.",
     ),
+    "compare": (
+        "archsim.cli.compare:compare",
+        "Speed-up, energy saving and accuracy against baselines, and which step they come from.",
+    ),
     "exits": (
         "archsim.cli.exits:exits",
         "Choose branches, thresholds and DBP bounds of a workload for least cost at a bounded loss of accuracy.",

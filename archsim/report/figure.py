@@ -58,15 +58,15 @@ def plot_files(kind: str, sources: Sequence[Path], out: Path, view: View = View(
 
 def render(kind: str, results: Sequence[RunResult], suffix: str) -> bytes:
     """Content of the file of a plot; suffix: ``.png``, ``.pdf`` or ``.svg``."""
-    return _content(draw(kind, results), title(f"archsim: {kind}", results), suffix)
+    return content(draw(kind, results), title(f"archsim: {kind}", results), suffix)
 
 
 def render_sweep(kind: str, table: SweepTable, view: View, suffix: str) -> bytes:
     """The same of a sweep."""
-    return _content(draw_sweep(kind, table, view), sweep_title(f"archsim: {kind}", table), suffix)
+    return content(draw_sweep(kind, table, view), sweep_title(f"archsim: {kind}", table), suffix)
 
 
-def _content(figure: Figure, words: str, suffix: str) -> bytes:
+def content(figure: Figure, words: str, suffix: str) -> bytes:
     """A figure as the content of a file; words: its title in the metadata, in lines."""
     extension = suffix.lower()
     about = {**_METADATA[extension], "Title": " - ".join(words.splitlines())}

@@ -103,15 +103,18 @@ def _uncertainty(terms: Sequence[EnergyTerm], energy: EnergyPerImage) -> EnergyU
 def _cycle_statistics(cycles: Int64Array) -> CycleStatistics:
     ascending = np.sort(cycles).tolist()
     total = sum(ascending)
-    return CycleStatistics(
-        total / len(ascending), nearest_rank(ascending, 50), nearest_rank(ascending, 99), ascending[-1], total
-    )
+    return CycleStatistics(total / len(ascending), *_percentiles(ascending), ascending[-1], total)
+
+
+def _percentiles(ascending: list[int]) -> tuple[int, int, int]:
+    """The 50th, 95th and 99th."""
+    return nearest_rank(ascending, 50), nearest_rank(ascending, 95), nearest_rank(ascending, 99)
 
 
 def _latency_statistics(cycles: Int64Array, core_mhz: int) -> LatencyStatistics:
     ascending = np.sort(cycles).tolist()
     mean_cycles = sum(ascending) / len(ascending)
-    marks = (nearest_rank(ascending, 50), nearest_rank(ascending, 99), ascending[-1])
+    marks = (*_percentiles(ascending), ascending[-1])
     return LatencyStatistics(
         cycles_to_us(mean_cycles, core_mhz), *(cycles_to_us(mark, core_mhz) for mark in marks)
     )

@@ -17,6 +17,7 @@ class CycleStatistics:
 
     mean: float
     p50: int
+    p95: int
     p99: int
     max: int
     total: int
@@ -28,6 +29,7 @@ class LatencyStatistics:
 
     mean: float
     p50: float
+    p95: float
     p99: float
     max: float
 

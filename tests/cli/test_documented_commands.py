@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from archsim.api import evaluate, load
 from archsim.cli.main import COMMANDS, cli
+from archsim.comparison import records
 from archsim.config.arch import ArchSpec
 from archsim.config.dram import DramPresetSpec
 from archsim.config.energy import EnergyTableSpec
@@ -51,6 +52,18 @@ PAGES = list(run.pages())
 def words_of(page: Path) -> set[str]:
     """Everything that a page sets in code."""
     return set(re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")))
+
+
+COMPARISON_RECORDS = (
+    records.Comparison,
+    records.Baseline,
+    records.Rung,
+    records.Control,
+    records.Variation,
+    records.PairedAccuracy,
+    records.HardImages,
+    records.BatchLimit,
+)
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
@@ -135,6 +148,30 @@ def test_runner_puts_outputs_and_files_in_place(tmp_path: Path) -> None:
 def test_runner_refuses_what_does_not_work(block: str, tmp_path: Path) -> None:
     with pytest.raises(run.PageFailed):
         run.run_page(block, tmp_path)
+
+
+def test_measuring_runs_console_commands_and_takes_the_pictures(tmp_path: Path) -> None:
+    folder, page = tmp_path / "run", tmp_path / "page.md"
+    folder.mkdir()
+    text = (
+        "![a](out/a.txt) ![gone](out/b.txt)\n```console\n$ archsim --version\nstale\nlines\n"
+        "$ archsim schema \\\n    dram > dram.json\n```\n"
+    )
+    page.write_text(text)
+    new = run.measure_page(text, folder)
+    assert "stale" not in new and "$ archsim --version\narchsim, version " in new
+    assert "$ archsim schema \\\n    dram > dram.json\n" in new
+    assert run.measure_page(new, folder) == new
+    (folder / "out").mkdir()
+    (folder / "out" / "a.txt").write_text("drawn")
+    run.take_pictures(page, folder)
+    assert (tmp_path / "out" / "a.txt").read_text() == "drawn"
+
+
+@pytest.mark.slow
+def test_the_reproduction_page_is_what_its_commands_print(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
+    assert run.measure_page(text, tmp_path) == text, "run python docs/run.py docs/reproduction.md"
 
 
 def test_console_commands_are_not_run(tmp_path: Path) -> None:
@@ -239,7 +276,7 @@ def test_counters_page_has_every_action() -> None:
 def test_results_page_has_every_key() -> None:
     keys = {
         item.name
-        for record in (RunResult, EvaluateResult, ImageResult, LayerResult)
+        for record in (RunResult, EvaluateResult, ImageResult, LayerResult, *COMPARISON_RECORDS)
         for item in dataclasses.fields(record)
     }
     assert keys - {"per_image"} - words_of(REFERENCE / "result-files.md") == set()

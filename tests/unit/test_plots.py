@@ -151,7 +151,7 @@ def test_latency_is_drawn_from_cycles_in_microseconds() -> None:
 
 def test_latency_includes_waiting() -> None:
     waited = (image(0, "final", 200, waiting_cycles=600), image(1, "final", 200))
-    run = early_exit_run(per_image=waited, latency_us=LatencyStatistics(2.5, 1.0, 4.0, 4.0))
+    run = early_exit_run(per_image=waited, latency_us=LatencyStatistics(2.5, 1.0, 4.0, 4.0, 4.0))
     assert latencies_us(run).tolist() == [4.0, 1.0]
 
 
@@ -180,7 +180,7 @@ def test_marks_lie_on_the_line_whatever_the_clock(service_cycles: list[int], cor
     run = early_exit_run(
         images=count,
         per_image=tuple(image(index, "final", cycles) for index, cycles in enumerate(service_cycles)),
-        latency_us=LatencyStatistics(*(cycles / core_mhz for cycles in (mean, p50, p99, ascending[-1]))),
+        latency_us=LatencyStatistics(*(cycles / core_mhz for cycles in (mean, p50, p99, p99, ascending[-1]))),
     )
     axes = Figure().subplots()
     plot_latency([run], axes)
