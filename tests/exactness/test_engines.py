@@ -83,7 +83,6 @@ def test_where_the_engine_lacks_the_hardware_the_result_says_which_one_ran(key: 
     result = api.simulate("digits", images=1, overrides=[key], engine="segment")
     assert result.engine == "tile"
     assert result.cycles == api.simulate("digits", images=1, overrides=[key]).cycles
-    assert result.cycles != api.simulate("digits", images=1).cycles
 
 
 def test_the_ring_of_the_dram_controller_grows(monkeypatch) -> None:
