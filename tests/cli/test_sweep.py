@@ -86,7 +86,7 @@ def test_the_columns_are_the_keys_of_simulate(shared: tuple[Path, Path]) -> None
         .stdout
     )
     columns = set(rows_of(folder)[1])
-    assert set(result) - {"host", "files", "overrides", "layers"} == {
+    assert set(result) - {"host", "files", "overrides", "energy_terms", "layers"} == {
         name.partition(".")[0]
         for name in columns - {"status", "error"}
         if not name.startswith(("param.", "layers."))
