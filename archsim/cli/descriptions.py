@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,16 @@ def describe_name(name: str) -> Description:
     """Description of a component, a built-in or a file. Raises InvalidInput, with near misses, for anything else."""
     if name in COMPONENTS:
         return _component(name)
-    for kind, describe in _DESCRIBERS.items():
-        if name in builtin_names(kind):
-            return describe(name)
-    return _DESCRIBERS[_kind_of_file(name)](name)
+    kinds = [kind for kind in _DESCRIBERS if name in builtin_names(kind)]
+    if not kinds:
+        return _DESCRIBERS[_kind_of_file(name)](name)
+    description = _DESCRIBERS[kinds[0]](name)
+    for kind in kinds[1:]:
+        how = f"energy --energy-table {name}" if kind is Kind.ENERGY_TABLE else "PATH"
+        description = replace(
+            description, text=f"{description.text}\n{kind.value} of this name: archsim describe {how}"
+        )
+    return description
 
 
 def _kind_of_file(name: str) -> Kind:

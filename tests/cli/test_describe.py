@@ -92,7 +92,11 @@ def test_every_built_in_can_be_described(kind: Kind) -> None:
     for name in builtin_names(kind):
         result = CliRunner().invoke(cli, ["describe", name])
         assert result.exit_code == 0, result.stderr
-        assert result.stdout.splitlines()[0] == f"{name} ({kind.value})"
+        first, *others = result.stdout.splitlines()
+        # A name may be that of several kinds: the first is described, the others are mentioned.
+        assert first == f"{name} ({kind.value})" or any(
+            line.startswith(f"{kind.value} of this name: archsim describe ") for line in others
+        )
 
 
 @pytest.mark.parametrize("name", ["workload", "arch", "energy", "dram", "train"])
