@@ -10,7 +10,7 @@ import click
 from archsim.cli.options import data_option, images_option, json_option
 from archsim.cli.output import note_files, note_shortfall, print_json
 from archsim.cli.progress import Progress
-from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED
+from archsim.results.defaults import COMPARE_ENGINE, DEFAULT_ARCH, DEFAULT_SEED, ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,13 @@ if TYPE_CHECKING:
     help="Compare again with each of these values, all else as it is: how far the result depends on one key.",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=COMPARE_ENGINE,
+    show_default=True,
+    help="How time is advanced; both give the same cycles, and tile runs where segment lacks the hardware.",
+)
+@click.option(
     "--arrivals",
     metavar="RATE_HZ|back-to-back",
     help="Queue the images, as simulate does; latency then includes waiting, energy the idle leakage.",
@@ -87,6 +94,7 @@ def compare(
     data: str | None,
     overrides: Sequence[str],
     vary: Sequence[str],
+    engine: str,
     arrivals: str | None,
     seed: int,
     out: str | None,
@@ -121,6 +129,7 @@ def compare(
             data=data,
             overrides=overrides,
             vary=vary,
+            engine=engine,
             arrivals=arrivals,
             seed=seed,
             out_dir=Path(out) if out is not None else None,

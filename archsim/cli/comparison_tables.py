@@ -47,6 +47,7 @@ def remarks(found: Comparison) -> list[str]:
         for name, baseline in pairs
         if not baseline.dram_energy_counted
     ]
+    lines += [f'"{rung.step}": {rung.note}' for rung in found.ladder if rung.note]
     dbp = next((rung for rung in found.ladder if rung.step == "+ DBP"), None)
     if dbp is not None:
         word = "saves" if dbp.step_energy_saving > 0 else "costs" if dbp.step_energy_saving < 0 else "changes"

@@ -45,7 +45,9 @@ def oracle_exits(trace: FunctionalTrace) -> Int64Array:
     return np.asarray(right.argmax(axis=1), np.int64)
 
 
-def oracle(machine: Machine, network: Network, trace: FunctionalTrace) -> tuple[Bound, Bound]:
+def oracle(
+    machine: Machine, network: Network, trace: FunctionalTrace, engine: str = ENGINES[0]
+) -> tuple[Bound, Bound]:
     """(oracle exit, the same if nothing ever waited for data).
 
     machine: with DBP disabled; the oracle needs none. Each image runs on the network with the one branch that it leaves
@@ -54,7 +56,7 @@ def oracle(machine: Machine, network: Network, trace: FunctionalTrace) -> tuple[
     """
     exits = oracle_exits(trace)
     counters, cycles, working_cycles = Counters(), 0, 0
-    for record in _oracle_records(machine, network, trace, exits):
+    for record in _oracle_records(machine, network, trace, exits, engine):
         counters.merge(record.counters)
         cycles += record.cycles
         working_cycles += sum(layer.cycles - layer.stall_cycles for layer in record.layers)
@@ -70,7 +72,7 @@ def oracle(machine: Machine, network: Network, trace: FunctionalTrace) -> tuple[
 
 
 def _oracle_records(
-    machine: Machine, network: Network, trace: FunctionalTrace, exits: Int64Array
+    machine: Machine, network: Network, trace: FunctionalTrace, exits: Int64Array, engine: str
 ) -> Iterator[ImageRecord]:
     for index in np.unique(exits).tolist():
         branches = network.branches[index : index + 1]
@@ -80,7 +82,7 @@ def _oracle_records(
             np.zeros(count, np.int64), np.ones((count, met), np.bool_), np.zeros((count, met), np.bool_)
         )
         alone = replace(network, branches=branches)
-        simulator = Simulator(alone, machine.spec, machine.dram, cast(Engine, ENGINES[0]))
+        simulator = Simulator(alone, machine.spec, machine.dram, cast(Engine, engine))
         yield from simulator.records(images, decisions)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from archsim.errors import InvalidInput, Problem
+from archsim.results.defaults import ENGINES
 
 DECIDING_SECTIONS = ("exits", "dbp", "branch_unit", "dbp_unit")
 """Sections of an architecture that only an accelerator that decides has a use for."""
@@ -63,7 +64,7 @@ class Request:
 
     workload: the one to compare. baselines: accelerators, each with the workload that it runs. conventional: a workload
     with conventional branches, for the ladder; None without. overrides: of the accelerator, and where
-    :func:`shared_overrides` lets them of all baselines. images, data, energy_table, arrivals, seed: as in
+    :func:`shared_overrides` lets them of all baselines. images, data, energy_table, engine, arrivals, seed: as in
     :func:`archsim.api.simulate`.
     """
 
@@ -75,6 +76,7 @@ class Request:
     energy_table: str | None = None
     images: int | None = None
     data: str | None = None
+    engine: str = ENGINES[0]
     arrivals: str | None = None
     seed: int = 1
 

@@ -16,7 +16,7 @@ from archsim.comparison.runs import Machine, Progress, Run, Runs
 from archsim.comparison.store import write_comparison
 from archsim.energy.area import with_area
 from archsim.errors import InvalidInput
-from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED
+from archsim.results.defaults import COMPARE_ENGINE, DEFAULT_ARCH, DEFAULT_SEED
 from archsim.results.host import Stopwatch
 from archsim.results.queueing import BACK_TO_BACK, parse_arrivals
 from archsim.results.store import check_out_dir
@@ -36,6 +36,7 @@ def compare(
     data: str | None = None,
     overrides: Sequence[str] = (),
     vary: Sequence[str] = (),
+    engine: str = COMPARE_ENGINE,
     arrivals: str | None = None,
     seed: int = DEFAULT_SEED,
     out_dir: Path | None = None,
@@ -64,6 +65,7 @@ def compare(
             energy_table=energy_table,
             images=images,
             data=data,
+            engine=engine,
             arrivals=arrivals,
             seed=seed,
         )
@@ -227,7 +229,7 @@ def _controls(plan: Plan, runs: Runs, first: Measured) -> tuple[Control, ...]:
     if plan.ours.spec.exits.enabled and network.branches and plan.request.arrivals is None:
         machine = plan.without_dbp or Machine.of(without_dbp(plan.request), plan.request.energy_table)
         trace = runs.trace(plan.request.workload)
-        bounds["oracle_exit"], bounds["ideal"] = oracle(machine, network, trace)
+        bounds["oracle_exit"], bounds["ideal"] = oracle(machine, network, trace, plan.request.engine)
     if plan.without_dbp is not None:
         found = measured(runs.run(plan.without_dbp))
         bounds["without_dbp"] = Bound(found.accuracy, found.cycles_mean, found.energy_uj_per_image)

@@ -173,6 +173,7 @@ class Runs:
                 energy_table=self.request.energy_table,
                 data=trace,
                 overrides=machine.case.overrides,
+                engine=self.request.engine,
                 arrivals=self.request.arrivals,
                 seed=self.request.seed,
                 progress=advance,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ _ROW_INCHES = 0.5
 _AROUND_INCHES = 1.3
 _SHARE_TOLD = 0.05
 """Parts of a bar at least so long, as a fraction of the axis, have their share written inside."""
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 _TRACK, _OURS, _CONTROL = style.GREY, style.BLUE, style.SKY_BLUE
 
 
@@ -63,7 +65,7 @@ def draw_speedup(found: Comparison, figure: Figure) -> None:
     for row, value in enumerate(values):
         _tell(axes, value, row, f"{value:.2f}x")
     _finish(axes, names, max(values), f"speed-up against {found.baselines[0].name} (ratio of mean times)")
-    axes.axvline(1, color="#222222", linewidth=0.8)
+    axes.axvline(1, color="#222222", linewidth=0.8, zorder=0.9)
     style.headline(figure, _title("Speed-up", found))
 
 
@@ -142,7 +144,8 @@ def _panel(figure: Figure, names: Sequence[str], legend: Sequence[str] = ()) -> 
 
 
 def _tell(axes: Axes, value: float, row: int, text: str) -> None:
-    axes.annotate(text, (value, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    place: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 8, "bbox": _PAPER}
+    axes.annotate(text, (value, row), (4, 0), **place)
 
 
 def _finish(axes: Axes, names: Sequence[str], longest: float, axis: str) -> None:

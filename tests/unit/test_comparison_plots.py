@@ -1,0 +1,107 @@
+"""Pictures of a comparison: every bar is a number of it, and the same comparison gives the same file."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from archsim.comparison.cases import Case
+from archsim.comparison.records import Baseline, Comparison, Control, Rung
+from archsim.comparison.relate import against, measured
+from archsim.comparison.runs import Machine, Run
+from archsim.energy.uncertainty import EnergyTerm
+from archsim.report.comparison import draw, draw_energy, draw_ladder, draw_speedup, write_plots
+from archsim.results.host import Host
+from archsim.results.run_result import RunResult
+from tests.run_results import baseline_run, early_exit_run
+
+TERM = (EnergyTerm("dram", "io", 1.0, 0.1),)
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    """Ours takes half the time and half the energy of dense-rs; the ladder has these two rungs."""
+
+    def run_of(result: RunResult, arch: str) -> Run:
+        return Run(Machine.of(Case("toy", arch), None), dataclasses.replace(result, energy_terms=TERM))
+
+    ours, dense = run_of(early_exit_run(), "locoexnet-65nm"), run_of(baseline_run(), "dense-rs")
+
+    def rung(run: Run, step: str, speedup: float) -> Rung:
+        return Rung(**vars(measured(run)), step=step, note="", speedup=speedup, energy_saving=0.0, step_speedup=speedup,
+                    step_energy_saving=0.0, step_energy_saving_range=(0.0, 0.0), step_saved_by_component_uj={})  # fmt: skip
+
+    return Comparison(
+        workload="toy",
+        arch="locoexnet-65nm",
+        energy_table="65nm",
+        images=4,
+        batch=1,
+        arrivals="alone",
+        engine="tile",
+        seed=1,
+        version="0.1.0",
+        overrides=(),
+        ours=measured(ours),
+        baselines=(
+            Baseline(
+                **vars(against(ours, dense)),
+                differs_in={},
+                dram_energy_counted=True,
+                equal_area=None,
+                batch_limit=None,
+            ),
+        ),
+        ladder=(rung(dense, "dense", 1.0), rung(ours, "+ early exit", 2.0)),
+        controls=(Control("oracle_exit", 1.0, 100.0, 5.0, 8.0, 0.9),),
+        variations=(),
+        host=Host(1.0, 1.0),
+    )
+
+
+def widths_by_row(axes: Axes) -> dict[float, float]:
+    """Total width of the bars of each row."""
+    sums: dict[float, float] = {}
+    for bar in axes.patches:
+        assert isinstance(bar, Rectangle)
+        row = round(bar.get_y() + bar.get_height() / 2, 6)
+        sums[row] = sums.get(row, 0.0) + bar.get_width()
+    return sums
+
+
+def names(axes: Axes) -> list[str]:
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def texts(axes: Axes) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_energies_are_those_of_the_baseline_times_one_and_less(comparison: Comparison) -> None:
+    (axes,) = draw(draw_energy, comparison).axes
+    assert names(axes) == ["dense-rs", "locoexnet-65nm"]
+    assert widths_by_row(axes) == pytest.approx({0.0: 1.0, 1.0: 0.5})
+    assert "100.0 % (36.00 µJ)" in texts(axes) and "50.0 % (18.00 µJ)" in texts(axes)
+
+
+def test_speed_is_told_against_the_baseline_controls_included(comparison: Comparison) -> None:
+    (axes,) = draw(draw_speedup, comparison).axes
+    assert names(axes) == ["dense-rs", "locoexnet-65nm", "oracle exit"]
+    assert widths_by_row(axes) == pytest.approx({0.0: 1.0, 1.0: 2.0, 2.0: 8.0})
+    assert texts(axes) == ["1.00x", "2.00x", "8.00x"]
+
+
+def test_the_ladder_is_told_against_its_first_rung(comparison: Comparison) -> None:
+    (axes,) = draw(draw_ladder, comparison).axes
+    assert names(axes) == ["dense", "+ early exit\n2.00x as fast"]
+    assert widths_by_row(axes) == pytest.approx({0.0: 1.0, 1.0: 0.5})
+
+
+def test_the_same_comparison_gives_the_same_pictures(comparison: Comparison, tmp_path: Path) -> None:
+    first, second = write_plots(comparison, tmp_path / "a"), write_plots(comparison, tmp_path / "b")
+    assert [path.name for path in first] == ["speedup.png", "energy.png", "ladder.png"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
