@@ -23,7 +23,6 @@ def trace(margins, sums, predictions=None, labels=None) -> FunctionalTrace:
     count = len(margins)
     return FunctionalTrace(
         "hand",
-        "0" * 64,
         (*BRANCHES, "final"),
         np.zeros(count, np.int64) if labels is None else np.array(labels, np.int64),
         margins,
