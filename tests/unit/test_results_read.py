@@ -127,7 +127,7 @@ def test_images_with_unfit_cells_and_lines(stored: RunResult, tmp_path: Path) ->
     )
     assert {problem.split(": ")[0] for problem in problems[1:]} == {f"{file}:5"}
     assert f"{file}:5: exit: missing" in problems
-    assert len(problems) == 1 + 9
+    assert len(problems) == 1 + 8  # prediction may be missing: a network without weights has none
 
 
 def test_images_without_a_column(stored: RunResult, tmp_path: Path) -> None:
