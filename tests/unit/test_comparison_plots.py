@@ -32,8 +32,13 @@ def comparison() -> Comparison:
     ours, dense = run_of(early_exit_run(), "locoexnet-65nm"), run_of(baseline_run(), "dense-rs")
 
     def rung(run: Run, step: str, speedup: float) -> Rung:
-        return Rung(**vars(measured(run)), step=step, note="", speedup=speedup, energy_saving=0.0, step_speedup=speedup,
-                    step_energy_saving=0.0, step_energy_saving_range=(0.0, 0.0), step_saved_by_component_uj={})  # fmt: skip
+        nothing = {
+            "step_energy_saving": 0.0,
+            "step_energy_saving_range": (0.0, 0.0),
+            "step_saved_by_component_uj": {},
+        }
+        told = {"step": step, "note": "", "speedup": speedup, "step_speedup": speedup, "energy_saving": 0.0}
+        return Rung(**vars(measured(run)), **told, **nothing)
 
     return Comparison(
         workload="toy",
