@@ -132,5 +132,6 @@ def _machine(program: Program, needs_work: bool, needs_maps: bool) -> Machine:
         is_in_order=arch.dram.policy == "in_order",
         needs_work=needs_work,
         needs_maps=needs_maps,
+        stops_for_maps=arch.dma.overlap == "weights",
         **place_state(steps, branches, arch.dma.outstanding_chunks),
     )

@@ -48,8 +48,7 @@ class SegmentEngine:
     @staticmethod
     def runs(program: Program) -> bool:
         """Whether the engine has the hardware of a program."""
-        arch = program.arch
-        return arch.dma.overlap == "all" and arch.global_buffer.access == "port"
+        return program.arch.global_buffer.access == "port"
 
     def run(self, path: ImagePath, work_of: WorkOf) -> Outcome:
         """One image along a path. Raises SimulationFailed when work is left and nothing can happen."""
@@ -134,7 +133,7 @@ def _rows(state: Int64Array, place: int, count: int, words: int) -> list[list[in
 
 def _runs(machine: at.Machine, state: Int64Array) -> tuple[StepRun, ...]:
     rows = _rows(state, machine.runs, int(state[at.RUNS]), at.RUN_WORDS)
-    return tuple(StepRun(step, tiles, start, end, map_cycles=0) for step, tiles, start, end in rows)
+    return tuple(StepRun(*row) for row in rows)
 
 
 def _evaluations(machine: at.Machine, state: Int64Array) -> tuple[BranchRun, ...]:

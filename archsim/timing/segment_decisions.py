@@ -117,6 +117,7 @@ def dispatch(m: Machine, branches: Int64Array, state: Int64Array) -> int:
         return at.NEED_STEP
     state[at.ARRAY_STEP], state[at.ARRAY_TILE], state[at.TILES_STARTED] = step, 0, 0
     state[at.ARRAY_START], state[at.ARRAY_PHASE] = state[at.NOW], at.DISPATCHED
+    state[at.MAP_CYCLES] = 0
     state[at.ARRAY_UNTIL] = state[at.NOW] + m.dispatch_cycles
     state[at.NEXT_STEP] = step + 1
     return at.MOVED

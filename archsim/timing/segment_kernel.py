@@ -166,19 +166,26 @@ def _array(
         slot = m.load_slots + state[at.TAKEN] % at.SLOTS * at.SLOT_WORDS
         if not state[slot + at.SLOT_STATE] or state[slot + at.SLOT_LEFT]:
             return False
-        if tiles[tile, at.STORE_BYTES]:
+        if tiles[tile, at.STORE_BYTES] and not m.stops_for_maps:
             if not state[at.STORE_HALVES]:
                 return False
             state[at.STORE_HALVES] -= 1
         state[slot + at.SLOT_STATE] = 0
         state[at.TAKEN] += 1
-        state[at.TILES_STARTED] += 1
-        cycles, size = tiles[tile, at.FILL_CYCLES], tiles[tile, at.FILL_BYTES]
-        _begin(m, parts, state, port_memory, at.FILLING, cycles, size)
+        if m.stops_for_maps:
+            state[at.ARRAY_PHASE], state[at.MAP_SINCE] = at.ASKING_IFMAP, state[at.NOW]
+        else:
+            _begin_fill(m, parts, tiles, state, port_memory, tile)
         return True
+    if phase == at.STORING:
+        return _end_storing(m, steps, branches, state, step)
+    if phase >= at.ASKING_IFMAP:
+        return _load_maps(m, parts, tiles, steps, state, port_memory, step, tile)
     if phase == at.DISPATCHED:
         state[at.ARRAY_PHASE] = at.WAITING
     elif phase == at.FILLING:
+        if m.stops_for_maps:
+            state[at.HALVES] += 1
         cycles, size = tiles[tile, at.COMPUTE_CYCLES], tiles[tile, at.STREAM_BYTES]
         _begin(m, parts, state, port_memory, at.COMPUTING, cycles, size)
     elif phase == at.COMPUTING:
@@ -199,21 +206,90 @@ def _begin(
 
 
 @kernel
+def _begin_fill(
+    m: Machine, parts: Memories, tiles: Int64Array, state: Int64Array, port_memory: Int64Array, tile: int
+) -> None:
+    state[at.TILES_STARTED] += 1
+    cycles, size = tiles[tile, at.FILL_CYCLES], tiles[tile, at.FILL_BYTES]
+    _begin(m, parts, state, port_memory, at.FILLING, cycles, size)
+
+
+@kernel
+def _load_maps(
+    m: Machine,
+    parts: Memories,
+    tiles: Int64Array,
+    steps: Int64Array,
+    state: Int64Array,
+    port_memory: Int64Array,
+    step: int,
+    tile: int,
+) -> bool:
+    """The array loads its input, then its summand, and fills when both are there; whether it got anywhere.
+
+    The stream is idle: weights of this tile have arrived, and the next ones wait until the scratchpads are filled.
+    """
+    phase = state[at.ARRAY_PHASE]
+    if phase in (at.LOADING_IFMAP, at.LOADING_SUMMAND):
+        if state[m.load_slots + at.SLOTS * at.SLOT_WORDS + at.SLOT_LEFT]:
+            return False
+        if phase == at.LOADING_IFMAP:
+            state[at.ARRAY_PHASE] = at.ASKING_SUMMAND
+        else:
+            state[at.MAP_CYCLES] += state[at.NOW] - state[at.MAP_SINCE]
+            _begin_fill(m, parts, tiles, state, port_memory, tile)
+        return True
+    producer, size = steps[step, at.IFMAP_PRODUCER], tiles[tile, at.IFMAP_BYTES]
+    address, plain = tiles[tile, at.IFMAP_ADDRESS], tiles[tile, at.IFMAP_PLAIN]
+    if phase == at.ASKING_SUMMAND:
+        producer, size = steps[step, at.SUMMAND_PRODUCER], tiles[tile, at.SUMMAND_BYTES]
+        address, plain = tiles[tile, at.SUMMAND_ADDRESS], tiles[tile, at.SUMMAND_PLAIN]
+    if size:
+        if producer != at.NOBODY and state[m.unstored + producer]:
+            return False
+        begin_transfer(m, state, at.LOAD, step, at.SLOTS, address, size, plain)
+    state[at.ARRAY_PHASE] += 1
+    return True
+
+
+@kernel
+def _end_storing(m: Machine, steps: Int64Array, branches: Int64Array, state: Int64Array, step: int) -> bool:
+    """Go on when the outputs of the tile are in DRAM."""
+    if state[m.store_slots + at.SLOTS * at.SLOT_WORDS + at.SLOT_STATE]:
+        return False
+    state[at.MAP_CYCLES] += state[at.NOW] - state[at.MAP_SINCE]
+    _close_tile(m, steps, branches, state, step)
+    return True
+
+
+@kernel
 def _end_tile(
     m: Machine, tiles: Int64Array, steps: Int64Array, branches: Int64Array, state: Int64Array, step: int, tile: int
 ) -> None:  # fmt: skip
-    """Free the half, feed the taps, hand outputs on; at the end of a step, ask what it decides."""
+    """Free the half, feed the taps, hand outputs on."""
     now, values = state[at.NOW], tiles[tile, at.TAP_VALUES]
     tapped, decides = steps[step, at.TAPPED_BY], steps[step, at.DECIDES]
-    state[at.HALVES] += 1
+    if not m.stops_for_maps:
+        state[at.HALVES] += 1
     if tapped != at.NOBODY:
         state[at.DBP_FREE] = free_after(m.dbp_lanes, state[at.DBP_FREE], now, values)
     if decides != at.NOBODY and branches[decides, at.POOLED]:
         state[at.TAP_FREE] = free_after(m.tap_lanes, state[at.TAP_FREE], now, values)
     if tiles[tile, at.STORE_BYTES]:
+        if m.stops_for_maps:
+            _begin_store(m, tiles, state, step, tile, at.SLOTS)
+            state[at.ARRAY_PHASE], state[at.MAP_SINCE] = at.STORING, now
+            return
         state[m.store_queue + 2 * (state[at.STORE_TAIL] % at.SLOTS)] = tile
         state[m.store_queue + 2 * (state[at.STORE_TAIL] % at.SLOTS) + 1] = step
         state[at.STORE_TAIL] += 1
+    _close_tile(m, steps, branches, state, step)
+
+
+@kernel
+def _close_tile(m: Machine, steps: Int64Array, branches: Int64Array, state: Int64Array, step: int) -> None:
+    """On to the next tile; at the end of a step, ask what it decides."""
+    tapped, decides = steps[step, at.TAPPED_BY], steps[step, at.DECIDES]
     state[at.ARRAY_TILE] += 1
     state[at.ARRAY_PHASE] = at.WAITING
     if state[at.ARRAY_TILE] < steps[step, at.TILES]:
@@ -234,6 +310,7 @@ def _end_run(m: Machine, state: Int64Array) -> None:
     words = m.runs + state[at.RUNS] * at.RUN_WORDS
     state[words + at.RUN_STEP], state[words + at.RUN_TILES] = state[at.ARRAY_STEP], state[at.TILES_STARTED]
     state[words + at.RUN_START], state[words + at.RUN_END] = state[at.ARRAY_START], state[at.NOW]
+    state[words + at.RUN_MAPS] = state[at.MAP_CYCLES]
     state[at.RUNS] += 1
 
 
@@ -286,7 +363,7 @@ def _load(m: Machine, tiles: Int64Array, steps: Int64Array, state: Int64Array) -
         if producer != at.NOBODY and state[m.unstored + producer]:
             return at.IDLE
         begin_transfer(m, state, at.LOAD, step, slot, address, size, plain)
-    state[at.LOAD_STAGE] += 1
+    state[at.LOAD_STAGE] = _PUBLISH if m.stops_for_maps else stage + 1
     return at.MOVED
 
 
@@ -300,8 +377,13 @@ def _store(m: Machine, tiles: Int64Array, steps: Int64Array, state: Int64Array) 
     slot = 0
     while state[m.store_slots + slot * at.SLOT_WORDS + at.SLOT_STATE]:
         slot += 1
+    _begin_store(m, tiles, state, step, tile, slot)
+    state[at.STORE_HEAD] += 1
+    return True
+
+
+@kernel
+def _begin_store(m: Machine, tiles: Int64Array, state: Int64Array, step: int, tile: int, slot: int) -> None:
     state[m.store_slots + slot * at.SLOT_WORDS + at.SLOT_STATE] = 1 + step
     address, size = tiles[tile, at.STORE_ADDRESS], tiles[tile, at.STORE_BYTES]
     begin_transfer(m, state, at.STORE, step, slot, address, size, tiles[tile, at.STORE_PLAIN])
-    state[at.STORE_HEAD] += 1
-    return True

@@ -46,14 +46,15 @@ ARRAY_CLIENT, LOAD_CLIENT, STORE_CLIENT = range(3)
 #   has yet to end, cycle of the dispatch, tiles started of the step, tiles taken of all steps. RUNS: steps ended.
 #   JUDGED, JUDGE_UNTIL: branch in the DBP unit. EVALUATED, EVAL_*: branch in the branch unit, how far it is.
 #   *_HEAD, *_TAIL: of queues. DBP_FREE, TAP_FREE: when the taps have taken all. LEFT_AT: branch. SUBJECT: what the
-#   engine is asked about. TICKETS: transfers handed to the DRAM.
+#   engine is asked about. TICKETS: transfers handed to the DRAM. MAP_SINCE, MAP_CYCLES: since when, and how long of the
+#   step, the array has stood still for feature maps.
 (
     NOW, SUBJECT, LOAD_STEP, LOAD_TILE, LOAD_STAGE, LOAD_COUNT, HALVES, STORE_HALVES, ARRAY_STEP, ARRAY_TILE,
     ARRAY_PHASE, ARRAY_UNTIL, ARRAY_PORT, ARRAY_START, TILES_STARTED, TAKEN, RUNS, NEXT_STEP, OPEN, JUDGED,
     JUDGE_UNTIL, JUDGE_HEAD, JUDGE_TAIL, EVALUATED, EVAL_STAGE, EVAL_READY, EVAL_UNTIL, EVAL_START, EVAL_HEAD,
     EVAL_TAIL, EVALUATIONS, DBP_FREE, TAP_FREE, LEFT_AT, CANCELLED, RESULT_AT, STORE_HEAD, STORE_TAIL, TICKETS,
-    REGISTERS,
-) = range(40)  # fmt: skip
+    MAP_SINCE, MAP_CYCLES, REGISTERS,
+) = range(42)  # fmt: skip
 
 # A stream: free places for chunks; of the transfer that is being handed over, the range of bytes, the next of them,
 # the plain bytes, the owner and slot it belongs to, whether there is one. LEFT: chunks of it that have not arrived.
@@ -68,15 +69,17 @@ ARRAY_CLIENT, LOAD_CLIENT, STORE_CLIENT = range(3)
 IS_FREE, ON_ITS_WAY, IN_DRAM = range(3)
 
 SLOTS = 2
-"""Buffer halves, for loads and for stores."""
+"""Buffer halves, for loads and for stores. One slot more is that of the array, where it loads and stores itself."""
 SLOT_LEFT, SLOT_STATE, SLOT_WORDS = range(3)
 """A slot: chunks that have not arrived; of a load, whether all were handed over; of a store, 1 + its step."""
 
-RUN_STEP, RUN_TILES, RUN_START, RUN_END, RUN_WORDS = range(5)
+RUN_STEP, RUN_TILES, RUN_START, RUN_END, RUN_MAPS, RUN_WORDS = range(6)
 EVAL_BRANCH, EVAL_FROM, EVAL_TO, EVAL_WORDS = range(4)
 
 DISPATCHED, WAITING, FILLING, COMPUTING, DRAINING = range(5)
 """Phases of the array."""
+ASKING_IFMAP, LOADING_IFMAP, ASKING_SUMMAND, LOADING_SUMMAND, STORING = range(5, 10)
+"""Phases in which it stands still for feature maps (``dma.overlap: weights``), in their order in a tile."""
 FETCHING, COMPARING = 1, 2
 """Stages of an evaluation; 0 without one."""
 
@@ -92,9 +95,10 @@ UNKNOWN, NO, YES = range(3)
 class Machine(NamedTuple):
     """Parameters of the machine and of the program, and where the parts of the state lie behind the registers.
 
-    needs_work: compute cycles depend on the image; needs_maps: so do the sizes of feature maps in DRAM.
+    needs_work: compute cycles depend on the image; needs_maps: so do the sizes of feature maps in DRAM. stops_for_maps:
+    the array loads and stores them itself and stands still.
     streams, chunks: see above; asked: [stream, outstanding], chunks that reach the DRAM in this cycle.
-    load_slots, store_slots: [SLOTS]; store_queue: [2 * SLOTS], tiles whose outputs wait for the stream.
+    load_slots, store_slots: [SLOTS + 1]; store_queue: [2 * SLOTS], tiles whose outputs wait for the stream.
     unstored, is_ready: [step], stores to come; whether the data-dependent columns are there.
     runs: [step; RUN_*]. evaluations: [branch; EVAL_*]. is_open, runs_branch, leaves, judge_queue, eval_queue: [branch].
     skipped_at, settled_at: [branch], cycle of the decision, NOBODY before it. moved, buffered: [stream, owner] bytes.
@@ -117,6 +121,7 @@ class Machine(NamedTuple):
     is_in_order: bool
     needs_work: bool
     needs_maps: bool
+    stops_for_maps: bool
     streams: int
     chunks: int
     asked: int
@@ -146,8 +151,8 @@ def place_state(steps: int, branches: int, outstanding: int) -> dict[str, int]:
         "streams": 3 * STREAM_WORDS,
         "chunks": 3 * outstanding * CHUNK_WORDS,
         "asked": 3 * outstanding,
-        "load_slots": SLOTS * SLOT_WORDS,
-        "store_slots": SLOTS * SLOT_WORDS,
+        "load_slots": (SLOTS + 1) * SLOT_WORDS,
+        "store_slots": (SLOTS + 1) * SLOT_WORDS,
         "store_queue": 2 * SLOTS,
         "unstored": steps,
         "is_ready": steps,
@@ -170,6 +175,8 @@ def idle_state(machine: Machine, stores: Int64Array) -> Int64Array:
     state = np.zeros(machine.words, np.int64)
     state[[ARRAY_STEP, JUDGED, EVALUATED, LEFT_AT, RESULT_AT]] = NOBODY
     state[[HALVES, STORE_HALVES]] = SLOTS
+    if machine.stops_for_maps:
+        state[HALVES] = 1
     state[machine.streams : machine.chunks].reshape(3, STREAM_WORDS)[:, FREE] = machine.outstanding
     state[machine.unstored : machine.is_ready] = stores
     state[machine.skipped_at : machine.moved] = NOBODY

@@ -29,6 +29,7 @@ others = st.fixed_dictionaries(
         "queue_entries": st.sampled_from([1, 4, 32]),
         "preset": st.sampled_from(["lpddr3-1600-x32", "ddr3-1600-x8", "ddr4-2400-x8", "lpddr4-3200-like"]),
         "compression": st.sampled_from(["none", "rlc"]),
+        "overlap": st.sampled_from(["all", "weights"]),
     }
 )
 
@@ -38,7 +39,7 @@ def combined(sections: dict[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
     if drawn["dataflow"] in SYSTOLIC:  # they move in lockstep
         array |= {"zero": "gate", "start": "filled"}
     dram = {key: drawn[key] for key in ("policy", "address_mapping", "queue_entries", "preset")}
-    dma = {**sections["dma"], "compression": drawn["compression"]}
+    dma = {**sections["dma"], "compression": drawn["compression"], "overlap": drawn["overlap"]}
     return {**sections, "pe_array": array, "dram": dram, "dma": dma}
 
 
@@ -67,7 +68,7 @@ def test_engines_agree_on_many_cases(document, sections, drawn, data) -> None:
     compare(document, sections, drawn, data)
 
 
-@pytest.mark.parametrize("archname", ["locoexnet-65nm", "conventional-ee", "gated-rs"])
+@pytest.mark.parametrize("archname", ["locoexnet-65nm", "conventional-ee", "gated-rs", "eyeriss-65nm"])
 def test_results_are_the_same(archname: str) -> None:
     tile, segment = (
         api.simulate("digits", arch=archname, images=12, engine=engine).to_json()
@@ -78,7 +79,7 @@ def test_results_are_the_same(archname: str) -> None:
     assert tile == segment
 
 
-@pytest.mark.parametrize("key", ["dma.overlap=weights", "global_buffer.access=banks"])
+@pytest.mark.parametrize("key", ["global_buffer.access=banks"])
 def test_where_the_engine_lacks_the_hardware_the_result_says_which_one_ran(key: str) -> None:
     result = api.simulate("digits", images=1, overrides=[key], engine="segment")
     assert result.engine == "tile"
