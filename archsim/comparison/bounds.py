@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from archsim.comparison.records import BatchLimit
-from archsim.comparison.runs import Machine, Run
+from archsim.comparison.runs import Machine, Run, in_threads
 from archsim.counters import Counters
 from archsim.energy.account import account
 from archsim.functional.decide import Decisions
@@ -74,7 +75,7 @@ def oracle(
 def _oracle_records(
     machine: Machine, network: Network, trace: FunctionalTrace, exits: Int64Array, engine: str
 ) -> Iterator[ImageRecord]:
-    for index in np.unique(exits).tolist():
+    def leaving_at(index: int) -> list[ImageRecord]:
         branches = network.branches[index : index + 1]
         images = _images_at(trace, np.flatnonzero(exits == index), index, len(branches))
         count, met = images.images, len(branches)
@@ -83,7 +84,9 @@ def _oracle_records(
         )
         alone = replace(network, branches=branches)
         simulator = Simulator(alone, machine.spec, machine.dram, cast(Engine, engine))
-        yield from simulator.records(images, decisions)
+        return list(simulator.records(images, decisions))
+
+    return chain.from_iterable(in_threads(leaving_at, np.unique(exits).tolist()))
 
 
 def _images_at(trace: FunctionalTrace, rows: Int64Array, index: int, branches: int) -> FunctionalTrace:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +23,15 @@ from archsim.errors import InvalidInput, Problem
 from archsim.functional.decide import Policy
 from archsim.functional.executor import concatenate
 from archsim.functional.trace import FunctionalTrace
+from archsim.kernels.compiler import thread_count
 from archsim.results.run_result import RunResult
 from archsim.results.source import Source, Workload
 from archsim.units import cycles_to_us
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done now, images done, images in all) over all runs."""
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
 Key = tuple[str, str]
 """Workload, and hash of the accelerator without its name."""
 
@@ -48,6 +53,11 @@ class Machine:
         dram = load_dram_preset(spec.dram.preset)
         table = load_energy_table(energy_table or spec.energy_table)
         return cls(case, spec, dram, table, resolve(table, spec, dram))
+
+    @property
+    def varies(self) -> bool:
+        """Whether timing depends on the zeros of each image."""
+        return self.spec.pe_array.zero == "skip" or self.spec.dma.compression == "rlc"
 
     @property
     def counts_dram_energy(self) -> bool:
@@ -152,37 +162,50 @@ class Runs:
         return self.traces[name]
 
     def run_all(self, machines: Iterable[Machine], progress: Progress | None = None) -> None:
-        """Simulate what has not been, workload by workload."""
+        """Simulate what has not been, in threads: most of the time is spent in kernels, which run side by side."""
         waiting = {machine.key: machine for machine in machines if machine.key not in self.results}
-        done = 0
-        for machine in sorted(
-            waiting.values(), key=lambda one: list(self.workloads).index(one.case.workload)
-        ):
-            trace = self.trace(machine.case.workload)
-            total, label = trace.images * len(waiting), f"{machine.case.workload} on {machine.spec.name}"
+        # Longest first, so that the last thread does not work alone: images that are simulated one by one, to the end.
+        ordered = sorted(waiting.values(), key=lambda one: (not one.varies, one.spec.exits.enabled))
+        total = sum(self.trace(machine.case.workload).images for machine in ordered)
+        done = dict.fromkeys(waiting, 0)
 
-            def advance(
-                images: int, _: int, done: int = done, total: int = total, label: str = label
-            ) -> None:
+        def simulated(machine: Machine) -> RunResult:
+            def advance(images: int, _: int) -> None:
+                done[machine.key] = images
                 if progress is not None:
-                    progress(label, done + images, total)
+                    label = f"{machine.case.workload} on {machine.spec.name}"
+                    progress(label, sum(done.values()), total)
 
-            self.results[machine.key] = simulate(
+            return simulate(
                 self.workload(machine.case.workload),
                 arch=machine.case.arch,
                 energy_table=self.request.energy_table,
-                data=trace,
+                data=self.trace(machine.case.workload),
                 overrides=machine.case.overrides,
                 engine=self.request.engine,
                 arrivals=self.request.arrivals,
                 seed=self.request.seed,
                 progress=advance,
             )
-            done += trace.images
+
+        for machine, result in zip(ordered, in_threads(simulated, ordered), strict=True):
+            self.results[machine.key] = result
 
     def run(self, machine: Machine) -> Run:
         """A case that :meth:`run_all` has simulated."""
         return Run(machine, self.results[machine.key])
+
+
+def in_threads(work: Callable[[Item], Outcome], items: Sequence[Item]) -> list[Outcome]:
+    """Results of ``work`` in the order of the items; of errors the first one. Kernels release the GIL."""
+    with ThreadPoolExecutor(min(thread_count(), max(1, len(items)))) as pool:
+        waiting = [pool.submit(work, item) for item in items]
+        try:
+            return [future.result() for future in waiting]
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
 
 
 def _check_same_images(ours: FunctionalTrace, theirs: FunctionalTrace, name: str) -> None:

@@ -91,13 +91,13 @@ class Source:
         """The data set or trace asked for, else the workload's trace, its sample images, or given zeros (one image)."""
         if limit is not None and limit < 1:
             raise InvalidInput([Problem("--images", "", f"found {limit}, expected 1 or more")])
+        if isinstance(data, FunctionalTrace):
+            return cls(workload, workload.path, True, limit, stored=data)
         if workload.spec.is_shape_only:
             if data is not None:
                 message = f"found images for {workload.spec.name}, which has no weights to run them with"
                 raise InvalidInput([Problem("--data", "", message, "simulate it without --data")])
             return cls(workload, workload.path, False, limit or 1, seed)
-        if isinstance(data, FunctionalTrace):
-            return cls(workload, workload.path, True, limit, stored=data)
         if data is not None:
             return cls(workload, Path(data), False, limit)
         traces, images = workload.loaded.trace_paths, workload.loaded.images_path
