@@ -39,13 +39,15 @@ def write_comparison(found: Comparison, runs: Iterable[RunResult], out_dir: Path
 
 
 def _named(runs: Iterable[RunResult], folder: Path) -> list[RunResult]:
-    """Each run in a folder called by its workload, accelerator and, of runs with overrides, a number."""
+    """Each run in a folder called by its workload, accelerator and, if it has overrides, a number."""
     counts: dict[str, int] = {}
     written = []
     for run in runs:
         name = _UNSAFE.sub("-", f"{run.workload}-on-{run.arch}")
-        counts[name] = counts.get(name, 0) + 1
-        written.append(write_run(run, folder / (name if counts[name] == 1 else f"{name}-{counts[name]}")))
+        if run.overrides:
+            counts[name] = counts.get(name, 0) + 1
+            name = f"{name}-{counts[name]}"
+        written.append(write_run(run, folder / name))
     return written
 
 

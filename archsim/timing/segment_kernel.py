@@ -147,7 +147,7 @@ def _next_own_event(m: Machine, state: Int64Array) -> int:
 
 # -- array ------------------------------------------------------------------------------------------------------------
 @kernel
-def _array(
+def _array(  # noqa: PLR0911, PLR0912
     m: Machine,
     parts: Memories,
     tiles: Int64Array,
