@@ -58,7 +58,10 @@ def test_a_known_area_wins() -> None:
 
 @pytest.mark.parametrize("name", builtin_names(Kind.ARCH))
 def test_every_preset_has_an_area(name: str) -> None:
-    assert 5 < area_of(load_arch(name), TABLE).total_mm2 < 25
+    arch = load_arch(name)
+    # PEs of a systolic array have one register of each kind, those of a row-stationary one memories.
+    least_mm2 = 5 if arch.pe_array.dataflow == "row_stationary" else 0.5
+    assert least_mm2 < area_of(arch, TABLE).total_mm2 < 25
 
 
 @pytest.mark.parametrize("baseline", ["dense-rs", "gated-rs", "skip-rs"])
