@@ -107,7 +107,7 @@ def load_weights(paths: Sequence[Path], network: Network) -> Weights:
     """Read and check the weights of a network; arrays are read-only.
 
     paths: the files that hold them together. One file alone holds nothing else; several may serve other networks too,
-    and an array that lies in more than one of them is taken from the first.
+    and an array that lies in more than one of them is taken from the last.
     Raises InvalidInput listing every missing, unexpected or damaged array, wrong dtype, shape or value, and every layer
     in which an int32 accumulator could overflow.
     """

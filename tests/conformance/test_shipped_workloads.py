@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,42 @@ def test_vgg16_slim_keeps_its_accuracy_at_sixty_percent_of_the_macs(image_pack: 
     assert result.full_network_accuracy is not None and result.full_network_accuracy >= 0.84
     assert result.delta_pp is not None and abs(result.delta_pp) <= 0.5
     assert result.macs_used_fraction <= 0.6
+
+
+FAMILY = (
+    *("vgg16-cifar10", "vgg16-cifar10-gap", "vgg16-cifar10-locoexnet", "vgg16-cifar10-branchynet"),
+    *("vgg16-cifar10-sdn", "vgg16-fat-cifar10", "vgg16-fat-cifar10-locoexnet"),
+)
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_full_width_family_runs_from_the_traces_it_shares(name: str) -> None:
+    workload = api.load(name)
+    evaluated = api.evaluate(workload)
+    assert evaluated.images == 1000
+    simulated = api.simulate(workload, images=2, engine="segment")
+    assert sum(simulated.exits.values()) == 2 and simulated.cycles.total > 0
+    if workload.network.branches:
+        assert evaluated.params_used_fraction < 0.2 and evaluated.macs_used_fraction < 0.6
+        assert evaluated.delta_pp is not None and evaluated.delta_pp > -2
+    else:
+        assert evaluated.params_used_fraction == 1
+
+
+def test_full_width_trunk_is_stored_once() -> None:
+    trunks = {tuple(api.load(name).weights.layers["conv13"].weight.ravel()[:99]) for name in FAMILY}
+    assert len(trunks) == 1
+    own = [path for name in FAMILY[1:5] for path in api.load(name).loaded.weights_paths[1:]]
+    assert all(path.stat().st_size < 1 << 20 for path in own)
+
+
+@pytest.mark.pack
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILY)
+def test_reports_of_the_family_are_what_evaluation_says(
+    name: str, repository: Path, image_pack: Path
+) -> None:
+    report = json.loads((repository / "workloads" / "exits" / "reports" / f"{name}.json").read_text())["test"]
+    found = api.evaluate(name, data=image_pack / "cifar10_test.parquet")
+    for key in ("images", "accuracy", "params_used_fraction", "macs_used_fraction", "exits", "delta_pp"):
+        assert getattr(found, key) == report[key], key

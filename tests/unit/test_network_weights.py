@@ -168,6 +168,11 @@ def test_files_hold_the_weights_together(tmp_path):
     write_npz(tmp_path / "b.npz", {key: array for key, array in arrays.items() if key not in first})
     together = load_weights([tmp_path / "a.npz", tmp_path / "b.npz"], NETWORK)
     assert network_hash(NETWORK, together) == network_hash(NETWORK, WEIGHTS)
+    other = {key: np.zeros_like(array) for key, array in arrays.items() if key.startswith("fc/")}
+    write_npz(tmp_path / "c.npz", {**first, **other})
+    assert network_hash(
+        NETWORK, load_weights([tmp_path / "c.npz", tmp_path / "b.npz"], NETWORK)
+    ) == network_hash(NETWORK, WEIGHTS)
     with pytest.raises(InvalidInput) as caught:
         load_weights([tmp_path / "a.npz"], NETWORK)
     assert "found an array that nothing reads" in str(caught.value)
