@@ -114,8 +114,9 @@ def load_weights(paths: Sequence[Path], network: Network) -> Weights:
     expected = expected_arrays(network)
     with ExitStack() as stack:
         readers = [stack.enter_context(NpzReader(path)) for path in paths]
+        last_first = readers[::-1]
         homes = {
-            key: next((found for found in readers if key in found.keys), readers[-1]) for key in expected
+            key: next((found for found in last_first if key in found.keys), readers[0]) for key in expected
         }
         arrays = {key: homes[key].array(key, dtype, shape) for key, (dtype, shape) in expected.items()}
         if len(readers) == 1:
