@@ -95,7 +95,10 @@ def _as_key(paths: Sequence[Path]) -> str | list[str] | None:
 
 
 def _write_weights(kept: KeptWorkload, shared: Sequence[Workload], out_dir: Path) -> list[Path]:
-    """The files that hold the weights together: those that are shared, then the workload's own if anything is left."""
+    """The files that hold the weights together: the workload's own, if there is anything of its own, then those shared.
+
+    Of an array that lies in two of them the first counts: a shared file may hold another layer of the same name.
+    """
     own, files = kept.weights.arrays(), dict[Path, None]()
     for workload in shared:
         for key, array in workload.weights.arrays().items():
@@ -105,7 +108,7 @@ def _write_weights(kept: KeptWorkload, shared: Sequence[Workload], out_dir: Path
     if own:
         path = out_dir / f"{kept.spec.name}.npz"
         write_npz(path, own)
-        files[path] = None
+        return [path, *files]
     return list(files)
 
 
@@ -125,6 +128,6 @@ def _write_trace(
     path = out_dir / f"{kept.spec.name}.trace.npz"
     named = dataclasses.replace(trace, workload=kept.spec.name)
     save_trace(path, named, kept.network, hashes, without=set().union(*useful.values()))
-    files = [*(held_path for held_path, keys in useful.items() if keys), path]
+    files = [path, *(held_path for held_path, keys in useful.items() if keys)]
     load_trace(files, kept.network, hashes)
     return files
