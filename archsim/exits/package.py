@@ -95,10 +95,7 @@ def _as_key(paths: Sequence[Path]) -> str | list[str] | None:
 
 
 def _write_weights(kept: KeptWorkload, shared: Sequence[Workload], out_dir: Path) -> list[Path]:
-    """The files that hold the weights together: the workload's own, if there is anything of its own, then those shared.
-
-    Of an array that lies in two of them the first counts: a shared file may hold another layer of the same name.
-    """
+    """The files that hold the weights together: those that are shared, then the workload's own if anything is left."""
     own, files = kept.weights.arrays(), dict[Path, None]()
     for workload in shared:
         for key, array in workload.weights.arrays().items():
@@ -108,7 +105,7 @@ def _write_weights(kept: KeptWorkload, shared: Sequence[Workload], out_dir: Path
     if own:
         path = out_dir / f"{kept.spec.name}.npz"
         write_npz(path, own)
-        return [path, *files]
+        files[path] = None
     return list(files)
 
 
@@ -128,6 +125,6 @@ def _write_trace(
     path = out_dir / f"{kept.spec.name}.trace.npz"
     named = dataclasses.replace(trace, workload=kept.spec.name)
     save_trace(path, named, kept.network, hashes, without=set().union(*useful.values()))
-    files = [path, *(held_path for held_path, keys in useful.items() if keys)]
+    files = [*(held_path for held_path, keys in useful.items() if keys), path]
     load_trace(files, kept.network, hashes)
     return files
