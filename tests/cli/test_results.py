@@ -260,9 +260,10 @@ def test_the_python_interface(tiny: Path) -> None:
 
 def test_the_engine_that_ran_is_in_the_result_and_another_than_asked_is_noted(tiny: Path) -> None:
     words = ["simulate", str(tiny), "--images", "1", "--engine", "segment", "--json"]
-    plain, stopped = (
-        CliRunner().invoke(cli, [*words, "--set", f"dma.overlap={overlap}"]) for overlap in ("all", "weights")
+    plain, banked = (
+        CliRunner().invoke(cli, [*words, "--set", f"global_buffer.access={access}"])
+        for access in ("port", "banks")
     )
-    assert [json.loads(result.stdout)["engine"] for result in (plain, stopped)] == ["segment", "tile"]
+    assert [json.loads(result.stdout)["engine"] for result in (plain, banked)] == ["segment", "tile"]
     assert plain.stderr == ""
-    assert stopped.stderr == "the segment engine does not have this hardware, the tile engine ran instead\n"
+    assert banked.stderr == "the segment engine does not have this hardware, the tile engine ran instead\n"
