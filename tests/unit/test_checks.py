@@ -39,8 +39,11 @@ def test_files_are_short() -> None:
 
 @pytest.mark.parametrize(
     ("file", "extras"),
-    [("constraints.txt", ["cluster", "data", "dse", "onnx"]), ("constraints-test.txt", ["data", "docs", "onnx", "rtl", "test"])],
-)  # fmt: skip
+    [
+        ("constraints.txt", ["cluster", "data", "dse", "onnx"]),
+        ("constraints-test.txt", ["data", "docs", "onnx", "rtl", "test"]),
+    ],
+)
 def test_constraints_pin_every_dependency_with_hashes_and_no_address(file: str, extras: list[str]) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     assert "://" not in text
