@@ -1,4 +1,4 @@
-"""Both engines equal the per-cycle oracle: cycles, tiles, layer times and bytes, decisions included."""
+"""Both engines equal the per-cycle oracle: cycles, tiles, layer times, stops and bytes, decisions included."""
 
 from __future__ import annotations
 
@@ -21,20 +21,28 @@ STREAMS = {StreamId.BRANCH: BRANCH, StreamId.LOAD: LOAD, StreamId.STORE: STORE}
 
 def compare(document: dict[str, Any], sections: dict[str, Any], data: st.DataObject) -> None:
     machine = Machine(network=build(document), arch=arch(**sections))
-    path = paths(data.draw, machine)
-    outcome = run_image(machine.program, path, machine.work_of)
-    oracle = AcceleratorOracle(machine.program, path, lambda step: machine.work_of(step).compute_cycles)
-    cycles, runs, moved = oracle.run()
-    assert outcome.cycles == cycles
-    assert [(run.step, run.tiles, run.start_cycle, run.end_cycle) for run in outcome.array] == runs
-    names = {str(step.index): step.layer.name for step in machine.program.steps}
-    expected = {(stream, names.get(owner, owner)): size for (stream, owner), size in moved.items()}
-    assert {
-        (STREAMS[stream], owner): size
-        for stream, by_owner in outcome.moved_bytes.items()
-        for owner, size in by_owner.items()
-    } == expected
-    assert SegmentEngine(machine.program).run(path, machine.work_of) == outcome
+    program, path = machine.program, paths(data.draw, machine)
+    outcome = run_image(program, path, machine.work_of)
+    coded = machine.arch.dma.compression == "rlc"
+    oracle = AcceleratorOracle(
+        program,
+        path,
+        lambda step: machine.work_of(step).compute_cycles,
+        lambda step: machine.work_of(step).maps if coded else None,
+    )
+    assert outcome.cycles == oracle.run()
+    assert [
+        (run.step, run.tiles, run.start_cycle, run.end_cycle, run.map_cycles) for run in outcome.array
+    ] == oracle.runs
+    names = {str(step.index): step.layer.name for step in program.steps}
+    for bytes_of, expected in ((outcome.moved_bytes, oracle.moved), (outcome.buffer_bytes, oracle.buffered)):
+        assert {
+            (STREAMS[stream], owner): size
+            for stream, by_owner in bytes_of.items()
+            for owner, size in by_owner.items()
+        } == {(stream, names.get(owner, owner)): size for (stream, owner), size in expected.items()}
+    if SegmentEngine.runs(program):
+        assert SegmentEngine(program).run(path, machine.work_of) == outcome
 
 
 @settings(max_examples=120, deadline=None)

@@ -10,14 +10,14 @@ from archsim import api
 from archsim.timing.banked_port import BankedPort
 from archsim.timing.port import RoundRobinPort
 from tests.exactness.test_port import arrivals_strategy, replay
-from tests.oracle.banked_port_oracle import banked_completions
+from tests.oracle.port_oracle import BankedPortOracle, completions
 
 
 @settings(max_examples=150)
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 6), arrivals_strategy)
 def test_banks_equal_the_per_cycle_oracle(width, burst, banks, arrivals) -> None:
     found = replay(BankedPort(width, burst, 3, banks), arrivals)
-    assert found == banked_completions(width, burst, 3, banks, arrivals)
+    assert found == completions(BankedPortOracle(width, burst, 3, banks), arrivals)
 
 
 @given(st.integers(1, 40), st.integers(1, 70), arrivals_strategy)

@@ -28,8 +28,6 @@ others = st.fixed_dictionaries(
         "address_mapping": st.sampled_from(["row_bank_column", "row_column_bank"]),
         "queue_entries": st.sampled_from([1, 4, 32]),
         "preset": st.sampled_from(["lpddr3-1600-x32", "ddr3-1600-x8", "ddr4-2400-x8", "lpddr4-3200-like"]),
-        "compression": st.sampled_from(["none", "rlc"]),
-        "overlap": st.sampled_from(["all", "weights"]),
     }
 )
 
@@ -39,8 +37,8 @@ def combined(sections: dict[str, Any], drawn: dict[str, Any]) -> dict[str, Any]:
     if drawn["dataflow"] in SYSTOLIC:  # they move in lockstep
         array |= {"zero": "gate", "start": "filled"}
     dram = {key: drawn[key] for key in ("policy", "address_mapping", "queue_entries", "preset")}
-    dma = {**sections["dma"], "compression": drawn["compression"], "overlap": drawn["overlap"]}
-    return {**sections, "pe_array": array, "dram": dram, "dma": dma}
+    port = {**sections["global_buffer"], "access": "port"}
+    return {**sections, "pe_array": array, "dram": dram, "global_buffer": port}
 
 
 def compare(

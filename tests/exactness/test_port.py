@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsim.timing.port import RoundRobinPort
-from tests.oracle.port_oracle import port_completions
+from tests.oracle.port_oracle import PortOracle, completions
 
 
 def replay(port: RoundRobinPort, arrivals: list[tuple[int, int, int]]) -> list[int]:
@@ -34,7 +34,9 @@ arrivals_strategy = st.lists(
 @settings(max_examples=400, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 70), arrivals_strategy)
 def test_port_equals_the_per_cycle_oracle(width, burst, arrivals) -> None:
-    assert replay(RoundRobinPort(width, burst, 3), arrivals) == port_completions(width, burst, 3, arrivals)
+    assert replay(RoundRobinPort(width, burst, 3), arrivals) == completions(
+        PortOracle(width, burst, 3), arrivals
+    )
 
 
 def test_two_clients_alternate_burst_by_burst() -> None:

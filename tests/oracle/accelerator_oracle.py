@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from archsim.mapping.base import Int64Array
+from archsim.mapping.base import Int64Array, MapTransfers
 from archsim.schedule.branches import BranchStep
 from archsim.schedule.program import Program, Step
 from archsim.sim.decisions import ImagePath
 from archsim.timing.dram import make_dram
+from tests.oracle.port_oracle import BankedPortOracle, PortOracle
 
 BRANCH, LOAD, STORE = range(3)
 ARRAY_PORT, LOAD_PORT, STORE_PORT = range(3)
@@ -34,65 +35,46 @@ class Chunk:
 
 @dataclass
 class Transfer:
-    """Chunks that still have to be handed over, and how many have not arrived."""
+    """Chunks (address, bytes, bytes at the port if coded) still to be handed over, and how many have not arrived."""
 
     stream: int
     owner: str
-    chunks: deque[tuple[int, int]]
+    chunks: deque[tuple[int, int, int | None]]
     left: int
 
 
-@dataclass
-class Port:
-    """Bursts round-robin: what each client still has to move, and the burst that is moving."""
-
-    width: int
-    burst: int
-    queues: list[deque[list]] = field(default_factory=lambda: [deque(), deque(), deque()])
-    last: int = 2
-    moving: int = 0
-
-    def cycle(self) -> None:
-        """Grant if free, then move for one cycle; callbacks of what is complete are called by the owner."""
-        if self.moving == 0:
-            for offset in range(1, 4):
-                client = (self.last + offset) % 3
-                if self.queues[client]:
-                    self.last = client
-                    self.moving = min(self.burst, self.queues[client][0][0])
-                    break
-        if self.moving:
-            moved = min(self.width, self.moving)
-            self.moving -= moved
-            self.queues[self.last][0][0] -= moved
-
-    def complete(self) -> list[Callable[[], None]]:
-        done = []
-        for queue in self.queues:
-            while queue and queue[0][0] == 0:
-                done.append(queue.popleft()[1])
-        return done
-
-
 class AcceleratorOracle:
-    """One image; ``run`` returns (cycles, [(step, tiles, start, end)], bytes moved by (stream, owner))."""
+    """One image; ``run`` returns its cycles, ``runs`` has (step, tiles, start, end, cycles of stops for maps) of all
+    steps, ``moved`` and ``buffered`` the bytes over DRAM channel and buffer port by (stream, owner).
+
+    maps_of: of coded feature maps, by step.
+    """
 
     def __init__(
-        self, program: Program, path: ImagePath, compute_cycles: Callable[[int], Int64Array]
+        self,
+        program: Program,
+        path: ImagePath,
+        compute_cycles: Callable[[int], Int64Array],
+        maps_of: Callable[[int], MapTransfers | None],
     ) -> None:
         self.program, self.path, self.arch = program, path, program.arch
-        self.compute_cycles = compute_cycles
+        self.compute_cycles, self.maps_of = compute_cycles, maps_of
+        self.stops_for_maps = self.arch.dma.overlap == "weights"
         self.ratio = program.dram_cycles_per_core_cycle
         self.dram = make_dram(program.dram, program.arch.dram)
-        self.port = Port(self.arch.global_buffer.port_bytes_per_cycle, self.arch.global_buffer.burst_bytes)
+        buffer = self.arch.global_buffer
+        width, burst = buffer.port_bytes_per_cycle, buffer.burst_bytes
+        banked = buffer.access == "banks"
+        self.port = BankedPortOracle(width, burst, 3, buffer.banks) if banked else PortOracle(width, burst, 3)
         self.t = 0
         self.free_chunks = [self.arch.dma.outstanding_chunks] * 3
         self.asked: list[Chunk] = []
         self.tickets: dict[int, Chunk] = {}
         self.moved: Counter[tuple[int, str]] = Counter()
+        self.buffered: Counter[tuple[int, str]] = Counter()
         self.handing_over: list[deque[Transfer]] = [deque(), deque(), deque()]
         # DMA: the next (step, tile) to be given a half, the loads of the tile that is being handed over.
-        self.halves, self.store_halves = 2, 2
+        self.halves, self.store_halves = 1 if self.stops_for_maps else 2, 2
         self.to_load = deque((step, tile) for step in program.steps for tile in range(step.plan.tiles))
         self.loading: tuple[Step, int, deque, list[Transfer]] | None = None
         self.loaded: deque[tuple[int, int, list[Transfer]]] = deque()
@@ -105,7 +87,11 @@ class AcceleratorOracle:
         self.transfers_open = 0
         self.tiles_started = 0
         self.start = 0
-        self.runs: list[tuple[int, int, int, int]] = []
+        self.runs: list[tuple[int, int, int, int, int]] = []
+        # What the array does of the traffic of maps itself: loads of the tile to come, the transfer it waits for.
+        self.map_loads: deque[tuple[int | None, int, int, int | None]] = deque()
+        self.map_transfer: Transfer | None = None
+        self.stopped_at, self.stopped_cycles = 0, 0
         self.tap_free = [0, 0]
         self.next_step = 0
         self.open: list[int] = []
@@ -118,11 +104,15 @@ class AcceleratorOracle:
         self.cancelled = False
 
     # -- memory ---------------------------------------------------------------------------------------------------
-    def transfer(self, stream: int, owner: str, address: int, size: int) -> Transfer:
-        chunk, end, pieces = self.arch.dma.chunk_bytes, address + size, deque()
+    def transfer(
+        self, stream: int, owner: str, address: int, size: int, plain: int | None = None
+    ) -> Transfer:
+        """plain: bytes before coding; each chunk brings its part of them, rounded down from the start, at least one."""
+        chunk, begin, end, pieces = self.arch.dma.chunk_bytes, address, address + size, deque()
         while address < end:
             stop = min(end, (address // chunk + 1) * chunk)
-            pieces.append((address, stop - address))
+            until = [None if plain is None else plain * (at - begin) // size for at in (address, stop)]
+            pieces.append((address, stop - address, None if plain is None else max(until[1] - until[0], 1)))
             address = stop
         transfer = Transfer(stream, owner, pieces, len(pieces))
         self.handing_over[stream].append(transfer)
@@ -132,28 +122,30 @@ class AcceleratorOracle:
         if not self.handing_over[stream] or self.free_chunks[stream] == 0 or self.cancelled:
             return False
         transfer = self.handing_over[stream][0]
-        address, size = transfer.chunks.popleft()
+        address, size, plain = transfer.chunks.popleft()
         if not transfer.chunks:
             self.handing_over[stream].popleft()
         self.free_chunks[stream] -= 1
         whole = self.dram.bursts(address, size) * self.program.dram.burst_bytes
+        at_port = whole if plain is None else plain
         self.moved[stream, transfer.owner] += whole
+        self.buffered[stream, transfer.owner] += at_port
 
         def arrive() -> None:
             self.free_chunks[stream] += 1
             transfer.left -= 1
             if transfer.left == 0 and stream == STORE:
-                self.store_halves += 1
+                self.store_halves += not self.stops_for_maps
                 self.unstored[int(transfer.owner)] -= 1
 
         if stream == BRANCH:
             self.asked.append(Chunk(stream, address, size, arrive))
         elif stream == LOAD:
-            then = lambda: self.port.queues[LOAD_PORT].append([whole, arrive])  # noqa: E731
+            then = lambda: self.port.submit(LOAD_PORT, at_port, arrive)  # noqa: E731
             self.asked.append(Chunk(stream, address, size, then))
         else:
             chunk = Chunk(stream, address, size, arrive)
-            self.port.queues[STORE_PORT].append([whole, lambda: self.asked.append(chunk)])
+            self.port.submit(STORE_PORT, at_port, lambda: self.asked.append(chunk))
         return True
 
     def load(self) -> bool:
@@ -175,29 +167,44 @@ class AcceleratorOracle:
             wanted = deque()
             if plan.weight_load_bytes[tile]:
                 offset = int(plan.weight_load_offset_bytes[tile])
-                wanted.append((None, step.weight_address + offset, int(plan.weight_load_bytes[tile])))
-            if plan.ifmap_load_bytes[tile]:
-                offset = int(plan.ifmap_load_offset_bytes[tile])
-                source = step.ifmap
-                wanted.append((source.producer, source.address + offset, int(plan.ifmap_load_bytes[tile])))
-            if plan.summand_load_bytes[tile]:
-                offset, source = int(plan.summand_load_offset_bytes[tile]), step.summand
-                wanted.append((source.producer, source.address + offset, int(plan.summand_load_bytes[tile])))
+                wanted.append((None, step.weight_address + offset, int(plan.weight_load_bytes[tile]), None))
+            if not self.stops_for_maps:
+                wanted += self.loads_of_maps(step, tile)
             self.loading = (step, tile, wanted, [])
             return True
         step, tile, wanted, started = self.loading
         if self.handing_over[LOAD]:
             return False  # the load before it is not handed over completely
         if wanted:
-            producer, address, size = wanted[0]
+            producer, address, size, plain = wanted[0]
             if producer is not None and self.unstored[producer]:
                 return False
             wanted.popleft()
-            started.append(self.transfer(LOAD, step.layer.name, address, size))
+            started.append(self.transfer(LOAD, step.layer.name, address, size, plain))
             return True
         self.loaded.append((step.index, tile, started))
         self.loading = None
         return True
+
+    def loads_of_maps(self, step: Step, tile: int) -> list[tuple[int | None, int, int, int | None]]:
+        """(step that writes it, address, bytes, plain bytes if coded) of the activations of a tile."""
+        plan, maps, loads = step.plan, self.maps_of(step.index), []
+        for source, name in ((step.ifmap, "ifmap"), (step.summand, "summand")):
+            plain = int(getattr(plan, f"{name}_load_bytes")[tile])
+            if plain and maps is None:
+                offset = int(getattr(plan, f"{name}_load_offset_bytes")[tile])
+                loads.append((source.producer, source.address + offset, plain, None))
+            elif plain:
+                size, offset = (int(getattr(maps, f"{name}{part}_bytes")[tile]) for part in ("", "_offset"))
+                loads.append((source.producer, source.address + offset, size, plain))
+        return loads
+
+    def store(self, step: Step, tile: int) -> Transfer:
+        plan, maps, plain = step.plan, self.maps_of(step.index), None
+        size, offset = int(plan.store_bytes[tile]), int(plan.store_offset_bytes[tile])
+        if maps is not None:
+            plain, size, offset = size, int(maps.store_bytes[tile]), int(maps.store_offset_bytes[tile])
+        return self.transfer(STORE, str(step.index), step.store_address + offset, size, plain)
 
     def verdict(self, step: Step) -> bool | None:
         """Whether the step runs; None before DBP has decided."""
@@ -214,7 +221,7 @@ class AcceleratorOracle:
             def done() -> None:
                 self.transfers_open -= 1
 
-            self.port.queues[ARRAY_PORT].append([port_bytes, done])
+            self.port.submit(ARRAY_PORT, port_bytes, done)
 
     def array(self) -> bool:
         step = self.step
@@ -230,17 +237,26 @@ class AcceleratorOracle:
             ready = self.loaded and self.loaded[0][:2] == (step.index, tile)
             if not ready or any(transfer.left for transfer in self.loaded[0][2]):
                 return False
-            if plan.store_bytes[tile]:
+            if plan.store_bytes[tile] and not self.stops_for_maps:
                 if self.store_halves == 0:
                     return False
                 self.store_halves -= 1
             self.loaded.popleft()
-            self.tiles_started = tile + 1
-            self.begin("fill", int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
+            self.map_loads += self.loads_of_maps(step, tile) if self.stops_for_maps else []
+            self.phase, self.stopped_at = "maps", self.t
+            return True
+        if self.phase == "maps":
+            return self.load_maps(step, tile)
+        if self.phase == "storing":
+            if self.map_transfer.left:
+                return False
+            self.stopped_cycles += self.t - self.stopped_at
+            self.next_tile(step)
             return True
         if self.t < self.until or self.transfers_open:
             return False
         if self.phase == "fill":
+            self.halves += self.stops_for_maps
             streamed = int(plan.stream_read_bytes[tile] + plan.stream_write_bytes[tile])
             self.begin("compute", int(self.compute_cycles(step.index)[tile]), streamed)
         elif self.phase == "compute":
@@ -249,20 +265,42 @@ class AcceleratorOracle:
             self.finish_tile(step, tile)
         return True
 
+    def load_maps(self, step: Step, tile: int) -> bool:
+        """One load after the other has to arrive before the array starts; none if the DMA has loaded them."""
+        if self.map_transfer is not None and self.map_transfer.left:
+            return False
+        self.map_transfer = None
+        if self.map_loads:
+            producer, address, size, plain = self.map_loads[0]
+            if producer is not None and self.unstored[producer]:
+                return False
+            self.map_loads.popleft()
+            self.map_transfer = self.transfer(LOAD, step.layer.name, address, size, plain)
+            return True
+        self.stopped_cycles += self.t - self.stopped_at
+        self.tiles_started = tile + 1
+        self.begin("fill", int(step.plan.fill_cycles[tile]), int(step.plan.fill_read_bytes[tile]))
+        return True
+
     def finish_tile(self, step: Step, tile: int) -> None:
-        self.halves += 1
+        self.halves += not self.stops_for_maps
         if step.branch is not None:
             self.tap(0, self.arch.dbp_unit.lanes, int(step.tap_values[tile]))
         if self.arch.branch_unit.macs and (branch := self.ending(step)) is not None:
             assert branch.pooled_values == int(step.tap_values.sum())
             self.tap(1, self.arch.branch_unit.tap_lanes, int(step.tap_values[tile]))
-        if step.plan.store_bytes[tile]:
-            address = step.store_address + int(step.plan.store_offset_bytes[tile])
-            self.transfer(STORE, str(step.index), address, int(step.plan.store_bytes[tile]))
+        stores = bool(step.plan.store_bytes[tile])
+        transfer = self.store(step, tile) if stores else None
+        if stores and self.stops_for_maps:
+            self.phase, self.map_transfer, self.stopped_at = "storing", transfer, self.t
+        else:
+            self.next_tile(step)
+
+    def next_tile(self, step: Step) -> None:
         self.tile += 1
-        self.phase = "tile"
+        self.phase, self.map_transfer = "tile", None
         if self.tile == step.plan.tiles:
-            self.runs.append((step.index, self.tile, self.start, self.t))
+            self.runs.append((step.index, self.tile, self.start, self.t, self.stopped_cycles))
             self.step, self.phase = None, "idle"
             branch = self.ending(step)
             if step.branch is not None and self.is_pruned(step.branch):
@@ -298,7 +336,7 @@ class AcceleratorOracle:
         before = self.ending(steps[self.next_step - 1]) if self.next_step else None
         if any(not (speculative and before is not None and index == before.index) for index in self.open):
             return False
-        self.step, self.tile, self.tiles_started = steps[self.next_step], 0, 0
+        self.step, self.tile, self.tiles_started, self.stopped_cycles = steps[self.next_step], 0, 0, 0
         self.start, self.phase = self.t, "dispatch"
         self.until = self.t + self.arch.controller.dispatch_cycles
         self.next_step += 1
@@ -355,7 +393,7 @@ class AcceleratorOracle:
         done = self.next_step == len(self.program.steps) and self.step is None and not self.open
         return self.left_at is not None or done
 
-    def run(self) -> tuple[int, list[tuple[int, int, int, int]], Counter[tuple[int, str]]]:
+    def run(self) -> int:
         result_at = None
         while True:
             for ticket, _ in self.dram.advance(self.t * self.ratio):
@@ -366,12 +404,14 @@ class AcceleratorOracle:
             if self.left_at is not None and not self.cancelled:
                 self.cancelled = True  # after everything that starts in this cycle
                 if self.step is not None:
-                    self.runs.append((self.step.index, self.tiles_started, self.start, self.t))
+                    self.runs.append(
+                        (self.step.index, self.tiles_started, self.start, self.t, self.stopped_cycles)
+                    )
             if result_at is None and self.finished():
                 result_at = self.t + self.arch.controller.result_cycles
             quiet = all(free == self.arch.dma.outstanding_chunks for free in self.free_chunks)
             if result_at is not None and self.t >= result_at and quiet:
-                return self.t, self.runs, self.moved
+                return self.t
             for chunk in sorted(self.asked, key=lambda chunk: chunk.stream):
                 is_write = chunk.stream == STORE
                 self.tickets[self.dram.submit(self.t * self.ratio, chunk.address, chunk.size, is_write)] = (
