@@ -36,8 +36,8 @@ class Simulator:
     branches) is simulated once. Raises InvalidInput when the network does not map.
 
     engine: ``tile`` (SimPy) or ``segment`` (compiled); they give the same records. The attribute says which of them
-    runs: ``tile`` also where the segment engine lacks the hardware (``dma.overlap: weights``,
-    ``global_buffer.access: banks``). progress: of the search for mappings, in layers.
+    runs: ``tile`` also where the segment engine lacks the hardware (``global_buffer.access: banks``). progress: of the
+    search for mappings, in layers.
     """
 
     def __init__(

@@ -14,7 +14,8 @@ from archsim.sim.segment import SegmentEngine
 from tests.builders import build
 from tests.exactness.accelerator_cases import architectures, networks, paths
 from tests.machine import Machine, arch
-from tests.oracle.accelerator_oracle import BRANCH, LOAD, STORE, AcceleratorOracle
+from tests.oracle.accelerator_oracle import AcceleratorOracle
+from tests.oracle.memory_oracle import BRANCH, LOAD, STORE
 
 STREAMS = {StreamId.BRANCH: BRANCH, StreamId.LOAD: LOAD, StreamId.STORE: STORE}
 

@@ -8,42 +8,17 @@ everything that happens between units is written again here, after docs/explanat
 # ruff: noqa: PLR0911
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from archsim.mapping.base import Int64Array, MapTransfers
 from archsim.schedule.branches import BranchStep
 from archsim.schedule.program import Program, Step
 from archsim.sim.decisions import ImagePath
-from archsim.timing.dram import make_dram
-from tests.oracle.port_oracle import BankedPortOracle, PortOracle
-
-BRANCH, LOAD, STORE = range(3)
-ARRAY_PORT, LOAD_PORT, STORE_PORT = range(3)
+from tests.oracle.memory_oracle import ARRAY_PORT, BRANCH, LOAD, STORE, MemoryOracle, Transfer
 
 
-@dataclass
-class Chunk:
-    """A piece of a transfer on its way; ``finish`` is called when it has arrived."""
-
-    stream: int
-    address: int
-    size: int
-    finish: Callable[[], None]
-
-
-@dataclass
-class Transfer:
-    """Chunks (address, bytes, bytes at the port if coded) still to be handed over, and how many have not arrived."""
-
-    stream: int
-    owner: str
-    chunks: deque[tuple[int, int, int | None]]
-    left: int
-
-
-class AcceleratorOracle:
+class AcceleratorOracle(MemoryOracle):
     """One image; ``run`` returns its cycles, ``runs`` has (step, tiles, start, end, cycles of stops for maps) of all
     steps, ``moved`` and ``buffered`` the bytes over DRAM channel and buffer port by (stream, owner).
 
@@ -57,28 +32,13 @@ class AcceleratorOracle:
         compute_cycles: Callable[[int], Int64Array],
         maps_of: Callable[[int], MapTransfers | None],
     ) -> None:
-        self.program, self.path, self.arch = program, path, program.arch
-        self.compute_cycles, self.maps_of = compute_cycles, maps_of
-        self.stops_for_maps = self.arch.dma.overlap == "weights"
-        self.ratio = program.dram_cycles_per_core_cycle
-        self.dram = make_dram(program.dram, program.arch.dram)
-        buffer = self.arch.global_buffer
-        width, burst = buffer.port_bytes_per_cycle, buffer.burst_bytes
-        banked = buffer.access == "banks"
-        self.port = BankedPortOracle(width, burst, 3, buffer.banks) if banked else PortOracle(width, burst, 3)
-        self.t = 0
-        self.free_chunks = [self.arch.dma.outstanding_chunks] * 3
-        self.asked: list[Chunk] = []
-        self.tickets: dict[int, Chunk] = {}
-        self.moved: Counter[tuple[int, str]] = Counter()
-        self.buffered: Counter[tuple[int, str]] = Counter()
-        self.handing_over: list[deque[Transfer]] = [deque(), deque(), deque()]
+        super().__init__(program)
+        self.path, self.compute_cycles, self.maps_of = path, compute_cycles, maps_of
         # DMA: the next (step, tile) to be given a half, the loads of the tile that is being handed over.
-        self.halves, self.store_halves = 1 if self.stops_for_maps else 2, 2
+        self.halves = 1 if self.stops_for_maps else 2
         self.to_load = deque((step, tile) for step in program.steps for tile in range(step.plan.tiles))
         self.loading: tuple[Step, int, deque, list[Transfer]] | None = None
         self.loaded: deque[tuple[int, int, list[Transfer]]] = deque()
-        self.unstored = {s.index: int((s.plan.store_bytes > 0).sum()) for s in program.steps}
         # Array: step on it, tile, phase, cycle in which the phase's own cycles are over, port transfers open.
         self.step: Step | None = None
         self.tile = 0
@@ -101,53 +61,8 @@ class AcceleratorOracle:
         self.branch: tuple[int, int, Transfer | None] | None = None
         self.branch_until: int | None = None
         self.left_at: int | None = None
-        self.cancelled = False
 
-    # -- memory ---------------------------------------------------------------------------------------------------
-    def transfer(
-        self, stream: int, owner: str, address: int, size: int, plain: int | None = None
-    ) -> Transfer:
-        """plain: bytes before coding; each chunk brings its part of them, rounded down from the start, at least one."""
-        chunk, begin, end, pieces = self.arch.dma.chunk_bytes, address, address + size, deque()
-        while address < end:
-            stop = min(end, (address // chunk + 1) * chunk)
-            until = [None if plain is None else plain * (at - begin) // size for at in (address, stop)]
-            pieces.append((address, stop - address, None if plain is None else max(until[1] - until[0], 1)))
-            address = stop
-        transfer = Transfer(stream, owner, pieces, len(pieces))
-        self.handing_over[stream].append(transfer)
-        return transfer
-
-    def hand_over(self, stream: int) -> bool:
-        if not self.handing_over[stream] or self.free_chunks[stream] == 0 or self.cancelled:
-            return False
-        transfer = self.handing_over[stream][0]
-        address, size, plain = transfer.chunks.popleft()
-        if not transfer.chunks:
-            self.handing_over[stream].popleft()
-        self.free_chunks[stream] -= 1
-        whole = self.dram.bursts(address, size) * self.program.dram.burst_bytes
-        at_port = whole if plain is None else plain
-        self.moved[stream, transfer.owner] += whole
-        self.buffered[stream, transfer.owner] += at_port
-
-        def arrive() -> None:
-            self.free_chunks[stream] += 1
-            transfer.left -= 1
-            if transfer.left == 0 and stream == STORE:
-                self.store_halves += not self.stops_for_maps
-                self.unstored[int(transfer.owner)] -= 1
-
-        if stream == BRANCH:
-            self.asked.append(Chunk(stream, address, size, arrive))
-        elif stream == LOAD:
-            then = lambda: self.port.submit(LOAD_PORT, at_port, arrive)  # noqa: E731
-            self.asked.append(Chunk(stream, address, size, then))
-        else:
-            chunk = Chunk(stream, address, size, arrive)
-            self.port.submit(STORE_PORT, at_port, lambda: self.asked.append(chunk))
-        return True
-
+    # -- DMA ------------------------------------------------------------------------------------------------------
     def load(self) -> bool:
         """Take a half for the next tile, then start its loads one after the other."""
         if self.cancelled:
@@ -227,35 +142,18 @@ class AcceleratorOracle:
         step = self.step
         if step is None or self.cancelled:
             return False
-        plan, tile = step.plan, self.tile
-        if self.phase == "dispatch":
-            if self.t < self.until:
-                return False
-            self.phase = "tile"
-            return True
         if self.phase == "tile":
-            ready = self.loaded and self.loaded[0][:2] == (step.index, tile)
-            if not ready or any(transfer.left for transfer in self.loaded[0][2]):
-                return False
-            if plan.store_bytes[tile] and not self.stops_for_maps:
-                if self.store_halves == 0:
-                    return False
-                self.store_halves -= 1
-            self.loaded.popleft()
-            self.map_loads += self.loads_of_maps(step, tile) if self.stops_for_maps else []
-            self.phase, self.stopped_at = "maps", self.t
-            return True
+            return self.take_tile(step, self.tile)
         if self.phase == "maps":
-            return self.load_maps(step, tile)
+            return self.load_maps(step, self.tile)
         if self.phase == "storing":
-            if self.map_transfer.left:
-                return False
-            self.stopped_cycles += self.t - self.stopped_at
-            self.next_tile(step)
-            return True
+            return self.wait_for_store(step)
         if self.t < self.until or self.transfers_open:
             return False
-        if self.phase == "fill":
+        plan, tile = step.plan, self.tile
+        if self.phase == "dispatch":
+            self.phase = "tile"
+        elif self.phase == "fill":
             self.halves += self.stops_for_maps
             streamed = int(plan.stream_read_bytes[tile] + plan.stream_write_bytes[tile])
             self.begin("compute", int(self.compute_cycles(step.index)[tile]), streamed)
@@ -263,6 +161,26 @@ class AcceleratorOracle:
             self.begin("drain", int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
         else:
             self.finish_tile(step, tile)
+        return True
+
+    def take_tile(self, step: Step, tile: int) -> bool:
+        ready = self.loaded and self.loaded[0][:2] == (step.index, tile)
+        if not ready or any(transfer.left for transfer in self.loaded[0][2]):
+            return False
+        if step.plan.store_bytes[tile] and not self.stops_for_maps:
+            if self.store_halves == 0:
+                return False
+            self.store_halves -= 1
+        self.loaded.popleft()
+        self.map_loads += self.loads_of_maps(step, tile) if self.stops_for_maps else []
+        self.phase, self.stopped_at = "maps", self.t
+        return True
+
+    def wait_for_store(self, step: Step) -> bool:
+        if self.map_transfer.left:
+            return False
+        self.stopped_cycles += self.t - self.stopped_at
+        self.next_tile(step)
         return True
 
     def load_maps(self, step: Step, tile: int) -> bool:
@@ -396,10 +314,7 @@ class AcceleratorOracle:
     def run(self) -> int:
         result_at = None
         while True:
-            for ticket, _ in self.dram.advance(self.t * self.ratio):
-                self.tickets.pop(ticket).finish()
-            for callback in self.port.complete():
-                callback()
+            self.receive()
             self.settle()
             if self.left_at is not None and not self.cancelled:
                 self.cancelled = True  # after everything that starts in this cycle
@@ -409,15 +324,9 @@ class AcceleratorOracle:
                     )
             if result_at is None and self.finished():
                 result_at = self.t + self.arch.controller.result_cycles
-            quiet = all(free == self.arch.dma.outstanding_chunks for free in self.free_chunks)
-            if result_at is not None and self.t >= result_at and quiet:
+            if result_at is not None and self.t >= result_at and self.is_quiet():
                 return self.t
-            for chunk in sorted(self.asked, key=lambda chunk: chunk.stream):
-                is_write = chunk.stream == STORE
-                self.tickets[self.dram.submit(self.t * self.ratio, chunk.address, chunk.size, is_write)] = (
-                    chunk
-                )
-            self.asked.clear()
+            self.ask()
             self.port.cycle()
             self.t += 1
             assert self.t < 10_000_000, "the oracle hangs"
