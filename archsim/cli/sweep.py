@@ -30,15 +30,16 @@ _SHOWN = ("energy", "latency", "accuracy")
     multiple=True,
     metavar="KEY=VALUES",
     help="Vary one key: K=8,12,16 lists values, K=4..16:4 steps, K=27..216*2 doubles, K=0..1#5 takes five, K=1..9 is "
-    "for --sample. Keys are those of the architecture, exits.NAME.threshold, and arch, energy_table, images, workload; "
-    "may be repeated.",
+    "for --sample. Keys are those of the architecture, exits.NAME.threshold, dbp.NAME.min_sum, dbp.NAME.max_sum, and "
+    "arch, energy_table, images, workload; may be repeated.",
 )
 @click.option(
     "--where",
     "constraints",
     multiple=True,
     metavar="CONDITION",
-    help='Only points that satisfy it, as "pe_array.rows * pe_array.cols <= 256"; may be repeated.',
+    help='Only points that satisfy it, as "pe_array.rows * pe_array.cols <= 256" or "area <= 8" (mm2); may be '
+    "repeated.",
 )
 @click.option("--sample", metavar="METHOD:N", help="N points instead of the grid: lhs:50 or random:50.")
 @click.option("--arch", metavar="A", help=f"Accelerator: path or name (default: {DEFAULT_ARCH}).")
