@@ -39,8 +39,9 @@ from archsim.results.aggregate import RunSums
 from archsim.results.assemble import Measurements, measure
 from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
 from archsim.results.host import Host, Stopwatch
+from archsim.results.paired import Discordant
 from archsim.results.queueing import BACK_TO_BACK, Queue, parse_arrivals, poisson_arrivals, serve
-from archsim.results.run_result import AreaResult, Discordant, EvaluateResult, ImageResult, RunResult
+from archsim.results.run_result import AreaResult, EvaluateResult, ImageResult, RunResult
 from archsim.results.source import Progress, Source, Workload
 from archsim.results.store import check_out_dir, write_run
 from archsim.sim.engine import Engine, Simulator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archsim.cli.options import data_option, images_option, json_option, set_option
+from archsim.cli.options import json_option, run_options, set_option
 from archsim.cli.output import (
     note,
     note_files,
@@ -19,7 +19,7 @@ from archsim.cli.output import (
     print_title,
 )
 from archsim.cli.progress import Progress
-from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
+from archsim.results.defaults import ENGINES
 
 if TYPE_CHECKING:
     from archsim.results.run_result import RunResult
@@ -27,35 +27,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("workload")
-@click.option(
-    "--arch", default=DEFAULT_ARCH, show_default=True, metavar="A", help="Accelerator: path or name."
-)
-@click.option(
-    "--energy-table", metavar="T", help="Energy table: path or name (default: the one the arch names)."
-)
-@images_option
-@data_option
+@run_options(engine=ENGINES[0], seeds="arrivals, and of the zeros of a shape-only workload")
 @set_option
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default=ENGINES[0],
-    show_default=True,
-    help="How time is advanced.",
-)
-@click.option(
-    "--arrivals",
-    metavar="RATE_HZ|back-to-back",
-    help="Queue the images before the accelerator: Poisson arrivals of a rate, or the next image the moment the "
-    "accelerator is free (default: each image alone). Latency then includes waiting, energy the idle leakage.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    default=DEFAULT_SEED,
-    show_default=True,
-    help="Seed of arrivals, and of the zeros of a shape-only workload.",
-)
 @click.option("--out", metavar="DIR", help="Write result.json, images.csv and layers.csv into this folder.")
 @json_option
 def simulate(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archsim.cli.options import data_option, images_option, json_option
+from archsim.cli.options import json_option, run_options
 from archsim.cli.output import note, note_files, print_json, print_table, print_title
 from archsim.cli.progress import Progress
-from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
+from archsim.results.defaults import ENGINES
 
 if TYPE_CHECKING:
     from archsim.explore.spec import SweepSpec
@@ -42,19 +42,7 @@ _SHOWN = ("energy", "latency", "accuracy")
     "repeated.",
 )
 @click.option("--sample", metavar="METHOD:N", help="N points instead of the grid: lhs:50 or random:50.")
-@click.option("--arch", metavar="A", help=f"Accelerator: path or name (default: {DEFAULT_ARCH}).")
-@click.option(
-    "--energy-table", metavar="T", help="Energy table: path or name (default: the one the arch names)."
-)
-@images_option
-@data_option
-@click.option("--engine", type=click.Choice(ENGINES), help=f"How time is advanced (default: {ENGINES[0]}).")
-@click.option("--arrivals", metavar="RATE_HZ|back-to-back", help="As in archsim simulate.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    help=f"Seed of a sample and of arrivals (default: {DEFAULT_SEED}).",
-)
+@run_options(engine=ENGINES[0], seeds="a sample and of arrivals", named=False)
 @click.option(
     "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Worker processes (default: one a core)."
 )

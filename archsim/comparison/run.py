@@ -11,7 +11,7 @@ from archsim.comparison.bounds import Bound, batch_limit, oracle
 from archsim.comparison.cases import Case, Request, merged, settings
 from archsim.comparison.ladder import Step, ladder, without_dbp
 from archsim.comparison.records import Baseline, Comparison, Control, Measured, Rung, Variation
-from archsim.comparison.relate import against, differences, measured, saving, saving_pair
+from archsim.comparison.relate import against, differences, measured, paired, saving, saving_pair
 from archsim.comparison.runs import Machine, Progress, Run, Runs
 from archsim.comparison.store import write_comparison
 from archsim.energy.area import with_area
@@ -220,6 +220,7 @@ def _rung(step: Step, run: Run, first: Run, before: Run) -> Rung:
             name: energy_uj - mine.energy_by_component_uj[name]
             for name, energy_uj in previous.energy_by_component_uj.items()
         },
+        paired=paired(run, first),
     )
 
 

@@ -24,6 +24,7 @@ from archsim.functional.decide import Policy, decide
 from archsim.functional.statistics import ExitStatistics, statistics
 from archsim.functional.trace import FunctionalTrace
 from archsim.network.graph import Network
+from archsim.results.paired import PairedAccuracy
 from archsim.sim.engine import Simulator
 
 
@@ -71,15 +72,12 @@ class Control:
 
 @dataclass(frozen=True)
 class Measured:
-    """The workload as it is written on the test images, which chose nothing. mcnemar_p: exact, two-sided."""
+    """The workload as it is written on the test images, which chose nothing."""
 
     images: int
     accuracy: float
     full_network_accuracy: float
-    delta_pp: float
-    delta_lower95_pp: float
-    discordant: dict[str, int]
-    mcnemar_p: float
+    paired: PairedAccuracy
     params_used_fraction: float
     macs_used_fraction: float
     exits: dict[str, int]
@@ -91,9 +89,7 @@ class OutOfFold:
 
     folds: int
     price: float | None
-    delta_pp: float
-    delta_lower95_pp: float
-    discordant: dict[str, int]
+    paired: PairedAccuracy
     cost_fraction: float
 
 
@@ -106,7 +102,7 @@ class ExitsReport:
     exit to the policy of the search. cost_fraction: mean cost by the sums of the table, simulated_cost_fraction and
     predicted_cost_fraction: simulated and by the sums, on the sample images; None for counted objectives.
     controls: ``oracle_exit``, ``oracle_dbp``, ``random_dbp``, ``without_dbp``, ``single_exit`` (searched like the
-    policy, not certified), ``searched`` (before certification).
+    policy, not certified), ``searched`` (before certification). In every ``paired`` the full network is the first.
     """
 
     name: str
@@ -123,9 +119,7 @@ class ExitsReport:
     path_steps: int | None
     accuracy: float
     full_network_accuracy: float
-    delta_pp: float
-    delta_lower95_pp: float
-    discordant: dict[str, int]
+    paired: PairedAccuracy
     params_used_fraction: float
     macs_used_fraction: float
     cost_fraction: float
@@ -140,7 +134,7 @@ class ExitsReport:
     files: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; NaN becomes None."""
+        """Plain data; NaN becomes None, and the keys of a paired difference stand beside the others."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
 
@@ -154,10 +148,7 @@ def measured(network: Network, trace: FunctionalTrace) -> Measured:
         images=found.images,
         accuracy=found.accuracy,
         full_network_accuracy=found.full_network_accuracy,
-        delta_pp=100 * paired.delta,
-        delta_lower95_pp=100 * paired.lower95,
-        discordant={"b": paired.b, "c": paired.c},
-        mcnemar_p=paired.mcnemar_p,
+        paired=PairedAccuracy.of(paired),
         params_used_fraction=found.params_used_fraction,
         macs_used_fraction=found.macs_used_fraction,
         exits=found.exits,
@@ -178,7 +169,6 @@ def report_of(
     measured, certificate = table.rows(rows), chosen.certificate
     quality = _statistics(network, table, policy, trace, rows)
     assert quality.accuracy is not None  # there are no candidates without weights
-    test = compare(measured, policy)
     predicted, simulated = _simulated(network, table, policy, sample, machine)
     return ExitsReport(
         name=spec.name,
@@ -195,9 +185,7 @@ def report_of(
         path_steps=certificate.steps if certificate else None,
         accuracy=quality.accuracy,
         full_network_accuracy=float(measured.correct[:, -1].mean()),
-        delta_pp=100 * test.delta,
-        delta_lower95_pp=100 * test.lower95,
-        discordant={"b": test.b, "c": test.c},
+        paired=PairedAccuracy.of(compare(measured, policy)),
         params_used_fraction=quality.params_used_fraction,
         macs_used_fraction=quality.macs_used_fraction,
         cost_fraction=mean_cost_fraction(measured, policy),
@@ -214,13 +202,10 @@ def report_of(
 
 
 def _out_of_fold(found: CrossFit) -> OutOfFold:
-    test = found.comparison
     return OutOfFold(
         folds=found.folds,
         price=found.price,
-        delta_pp=100 * test.delta,
-        delta_lower95_pp=100 * test.lower95,
-        discordant={"b": test.b, "c": test.c},
+        paired=PairedAccuracy.of(found.comparison),
         cost_fraction=found.cost_fraction,
     )
 
@@ -354,7 +339,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, DbpSpec):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        plain: dict[str, Any] = {}
+        for key, inner in value.items():
+            plain |= _plain(inner) if key == "paired" else {key: _plain(inner)}
+        return plain
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
