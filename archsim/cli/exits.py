@@ -92,6 +92,9 @@ def _print_report(report: ExitsReport) -> None:
         )
     if report.test is not None:
         _print_test(report.test)
+    if report.cuts:
+        click.echo("")
+        _print_cuts(report)
     if report.branches:
         click.echo("")
         _print_branches(report)
@@ -120,6 +123,23 @@ def _print_test(test: Measured) -> None:
 
 def _difference(paired: PairedAccuracy, details: str) -> str:
     return f"{paired.delta_pp:+.3f} pp (lower 95 % bound {paired.delta_lower95_pp:+.3f} pp; {details})"
+
+
+def _print_cuts(report: ExitsReport) -> None:
+    rows = [
+        (
+            cut.name,
+            cut.after,
+            percent(cut.cost_fraction),
+            percent(cut.accuracy),
+            f"{cut.paired.delta_pp:+.3f}",
+            f"{cut.paired.delta_lower95_pp:+.3f}",
+            "yes" if cut.met else "no",
+        )
+        for cut in report.cuts
+    ]
+    header = ("cut", "after", f"{report.objective} used", "accuracy", "accuracy (pp)", "lower 95 %", "meets")
+    print_table(header, rows, left=(0, 1))
 
 
 def _print_branches(report: ExitsReport) -> None:

@@ -115,8 +115,8 @@ class Rung(Measured):
     """One step of the attribution ladder.
 
     ``speedup`` and ``energy_saving`` are against the first rung, ``step_...`` against the one before (1 and 0 for the
-    first). ``step_saved_by_component_uj`` adds up to the energy that the step saves an image. ``paired``: the first rung
-    is the first classifier, this one the second; None where nothing is classified.
+    first). ``step_saved_by_component_uj`` adds up to the energy that the step saves an image. ``paired``: the first
+    rung is the first classifier, this one the second; None where nothing is classified.
     """
 
     step: str

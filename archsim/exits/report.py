@@ -17,8 +17,9 @@ from archsim.exits.export import dbp_of
 from archsim.exits.line_search import Lagrangian
 from archsim.exits.policy import ExitPolicy, apply_policy, mean_cost_fraction
 from archsim.exits.safeguards import Chosen
+from archsim.exits.shorten import Cut
 from archsim.exits.spec import ExitsBuildSpec
-from archsim.exits.structure import AccuracyGoal, Search, choose_policy, compare
+from archsim.exits.structure import Search, choose_policy, compare
 from archsim.exits.tables import CandidateTable
 from archsim.functional.decide import Policy, decide
 from archsim.functional.statistics import ExitStatistics, statistics
@@ -102,7 +103,8 @@ class ExitsReport:
     exit to the policy of the search. cost_fraction: mean cost by the sums of the table, simulated_cost_fraction and
     predicted_cost_fraction: simulated and by the sums, on the sample images; None for counted objectives.
     controls: ``oracle_exit``, ``oracle_dbp``, ``random_dbp``, ``without_dbp``, ``single_exit`` (searched like the
-    policy, not certified), ``searched`` (before certification). In every ``paired`` the full network is the first.
+    policy, not certified), ``searched`` (before certification). cuts: of ``shorten``, the cheapest first; the first
+    that is met has become the full network of everything else. In every ``paired`` the full network is the first.
     """
 
     name: str
@@ -129,6 +131,7 @@ class ExitsReport:
     branches: tuple[KeptBranch, ...]
     rejected: tuple[RejectedBranch, ...]
     controls: dict[str, Control]
+    cuts: tuple[Cut, ...] = ()
     cross_fit: OutOfFold | None = None
     test: Measured | None = None
     files: tuple[str, ...] = ()
@@ -317,8 +320,8 @@ def _controls(
     spec: ExitsBuildSpec, table: CandidateTable, chosen: Chosen, measured: CandidateTable
 ) -> dict[str, Control]:
     policy, full = chosen.choice.policy, measured.costs.full
-    goal = AccuracyGoal(spec.accuracy.max_loss, spec.accuracy.luck_credit, spec.accuracy.standard_errors)
-    single = choose_policy(table.rows(chosen.rows_a), goal, Search(max_branches=1, dbp=spec.search.dbp))
+    search = Search(max_branches=1, dbp=spec.search.dbp)
+    single = choose_policy(table.rows(chosen.rows_a), spec.accuracy.goal, search)
     unpruned = ExitPolicy(policy.thresholds, (None,) * table.count)
     outcomes = {
         "oracle_exit": oracle_exit(measured),
