@@ -74,6 +74,26 @@ def run_options(*, engine: str, seeds: str, named: bool = True) -> Callable[[Com
     return decorate
 
 
+def worker_options(*, without: str) -> Callable[[Command], Command]:
+    """``--jobs`` and ``--scheduler``. without: what happens where neither is given."""
+
+    def decorate(command: Command) -> Command:
+        scheduler = click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help='Use the workers of a Dask scheduler, tcp://HOST:8786; extra "cluster".',
+        )
+        jobs = click.option(
+            "--jobs",
+            type=click.IntRange(1, 1024),
+            metavar="N",
+            help=f"Worker processes (default: {without}).",
+        )
+        return jobs(scheduler(command))
+
+    return decorate
+
+
 def set_option(command: Command) -> Command:
     """``--set``."""
     return click.option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archsim.cli.options import json_option, run_options
+from archsim.cli.options import json_option, run_options, worker_options
 from archsim.cli.output import note, note_files, print_json, print_table, print_title
 from archsim.cli.progress import Progress
 from archsim.results.defaults import ENGINES
@@ -43,14 +43,7 @@ _SHOWN = ("energy", "latency", "accuracy")
 )
 @click.option("--sample", metavar="METHOD:N", help="N points instead of the grid: lhs:50 or random:50.")
 @run_options(engine=ENGINES[0], seeds="a sample and of arrivals", named=False)
-@click.option(
-    "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Worker processes (default: one a core)."
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help='Use the workers of a Dask scheduler, tcp://HOST:8786; extra "cluster".',
-)
+@worker_options(without="one a core")
 @click.option(
     "--part-images",
     type=click.IntRange(min=1),
@@ -186,7 +179,8 @@ def _cell(value: Any) -> str:
 
 
 def _print_estimate(spec: SweepSpec, folder: Path, jobs: int | None, as_json: bool) -> None:
-    from archsim.explore.sweep import default_jobs, estimate
+    from archsim.explore.sweep import estimate
+    from archsim.explore.workers import default_jobs
 
     found = estimate(spec, folder)
     workers = jobs or default_jobs()

@@ -12,6 +12,7 @@ from archsim.errors import InvalidInput, Problem
 from archsim.explore.axis import parse_axis
 from archsim.explore.spec import SampleSpec, SweepSpec, is_sweep_file, load_sweep_spec
 from archsim.explore.store import SweepStore
+from archsim.resources import Kind, builtin_path
 
 _METHODS = {"lhs": "latin_hypercube", "latin_hypercube": "latin_hypercube", "random": "random"}
 
@@ -48,7 +49,7 @@ def requested_spec(
     base = _base(source, out_dir)
     found["space"] = {**base.space, **space}
     found["constraints"] = [*base.constraints, *constraints]
-    return base.model_copy(update=found)
+    return _with_whole_paths(base.model_copy(update=found))
 
 
 def parse_sample(text: str, seed: int) -> SampleSpec:
@@ -67,11 +68,24 @@ def parse_sample(text: str, seed: int) -> SampleSpec:
 def spec_from(content: Mapping[str, Any]) -> SweepSpec:
     """A description from plain values, as a program gives them. Raises InvalidInput listing every problem."""
     try:
-        return SweepSpec.model_validate(content)
+        return _with_whole_paths(SweepSpec.model_validate(content))
     except ValidationError as error:
         raise InvalidInput(
             Problem("sweep", ".".join(map(str, found["loc"])), found["msg"]) for found in error.errors()
         ) from None
+
+
+def _with_whole_paths(spec: SweepSpec) -> SweepSpec:
+    """Relative paths made absolute: workers, and ``--resume``, may run in another folder."""
+    refs = {"workload": Kind.WORKLOAD, "arch": Kind.ARCH, "energy_table": Kind.ENERGY_TABLE}
+    whole = {
+        key: str(Path(ref).absolute())
+        for key, kind in refs.items()
+        if (ref := getattr(spec, key)) is not None and not builtin_path(kind, ref) and Path(ref).is_file()
+    }
+    if spec.data is not None:
+        whole["data"] = str(Path(spec.data).absolute())
+    return spec.model_copy(update=whole)
 
 
 def _base(source: str | None, out_dir: Path) -> SweepSpec:
