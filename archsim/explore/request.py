@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,17 @@ def parse_sample(text: str, seed: int) -> SampleSpec:
     return SampleSpec.model_validate({"method": _METHODS[method], "points": int(points), "seed": seed})
 
 
+def spec_of(workload: str | Path, **content: Any) -> SweepSpec:
+    """A description that is called as the file of its workload, as far as that is a name. Raises as :func:`spec_from`.
+
+    >>> spec_of("digits", images=4).name, spec_of("nets/2.5.yaml").name
+    ('digits', 'n2-5')
+    """
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", Path(workload).stem)
+    name = name if name[:1].isalpha() else f"n{name}"
+    return spec_from({"schema": "archsim.sweep/1", "name": name[:64], "workload": str(workload), **content})
+
+
 def spec_from(content: Mapping[str, Any]) -> SweepSpec:
     """A description from plain values, as a program gives them. Raises InvalidInput listing every problem."""
     try:
@@ -96,4 +108,4 @@ def _base(source: str | None, out_dir: Path) -> SweepSpec:
             return store.spec
     if is_sweep_file(source):
         return load_sweep_spec(Path(source))
-    return spec_from({"schema": "archsim.sweep/1", "name": Path(source).stem, "workload": source})
+    return spec_of(source)

@@ -11,7 +11,7 @@ from typing import Any
 
 from archsim.explore.parts import joined, ranges, simulated_part
 from archsim.explore.pool import Workers
-from archsim.explore.request import spec_from
+from archsim.explore.request import spec_of
 from archsim.explore.task import OK, Task, trace_of, workload_of
 from archsim.explore.traces import prepare_traces
 from archsim.explore.work import part_job
@@ -45,8 +45,7 @@ def simulate_spread(
     if out_dir is not None:
         check_out_dir(out_dir)
         out_dir.mkdir(parents=True, exist_ok=True)
-    content = {"schema": "archsim.sweep/1", "name": Path(workload).stem, "workload": str(workload), **options}
-    spec = spec_from(content)
+    spec = spec_of(workload, **options)
     with tempfile.TemporaryDirectory(prefix=".archsim-", dir=out_dir) as folder:
         opened = {spec.workload: workload_of(spec.workload)}
         traces = prepare_traces(spec, opened, Path(folder), trace_progress)

@@ -9,7 +9,7 @@ from typing import Any
 
 from archsim import api
 from archsim.errors import InvalidInput, Problem
-from archsim.explore.request import spec_from
+from archsim.explore.request import spec_of
 from archsim.explore.runner import Runner
 from archsim.explore.search import search
 from archsim.explore.space import Point, Space, workload_references
@@ -69,12 +69,11 @@ def sweep(
     Columns are named as in ``points.csv``, with units: ``table["latency_us.mean"]``, ``table.to_pandas()``.
     Raises InvalidInput for anything that cannot be used, MissingExtra when ``scheduler`` or ``search`` need one.
     """
-    content = {"schema": "archsim.sweep/1", "name": Path(workload).stem, "workload": str(workload), **options}
     if space is not None:
-        content["space"] = {
+        options["space"] = {
             key: list(value) if isinstance(value, tuple | range) else value for key, value in space.items()
         }
-    spec = spec_from(content)
+    spec = spec_of(workload, **options)
     run_sweep(spec, Path(out_dir), jobs=jobs, scheduler=scheduler, resume=resume, progress=progress)
     return read_table(Path(out_dir))
 

@@ -18,9 +18,10 @@ from archsim.api import simulate
 from archsim.cli.main import cli
 from archsim.errors import InvalidInput
 from archsim.explore import pool
+from archsim.explore.request import spec_from
 from archsim.explore.spec import SweepSpec
 from archsim.explore.spread import simulate_spread
-from archsim.explore.sweep import run_sweep, spec_from
+from archsim.explore.sweep import run_sweep
 from tests.builders import write_workload
 from tests.inline_workers import InlineWorkers
 

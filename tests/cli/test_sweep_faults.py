@@ -15,8 +15,9 @@ from click.testing import CliRunner
 
 from archsim.cli.main import cli
 from archsim.explore import pool
+from archsim.explore.request import spec_from
 from archsim.explore.spec import SweepSpec
-from archsim.explore.sweep import run_sweep, spec_from
+from archsim.explore.sweep import run_sweep
 from archsim.explore.table import read_table
 from tests.builders import write_workload
 from tests.inline_workers import InlineWorkers

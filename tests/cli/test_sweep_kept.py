@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from archsim import api
+from archsim.explore.request import spec_from
 from archsim.explore.store import SweepStore
-from archsim.explore.sweep import run_sweep, spec_from
+from archsim.explore.sweep import run_sweep
 from archsim.explore.work import Job
 from tests.sweeps import assert_row_is, rows_of, sweep
 

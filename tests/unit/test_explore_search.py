@@ -11,8 +11,9 @@ import pytest
 from archsim.errors import InvalidInput
 from archsim.explore import runner as runner_module
 from archsim.explore.pool import LocalPool
+from archsim.explore.request import spec_from
 from archsim.explore.search import JOURNAL
-from archsim.explore.sweep import run_sweep, spec_from
+from archsim.explore.sweep import run_sweep
 from archsim.explore.table import read_table
 from archsim.explore.work import Job
 from tests.builders import write_workload
