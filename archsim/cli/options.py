@@ -41,7 +41,7 @@ def run_options(*, engine: str, seeds: str, named: bool = True) -> Callable[[Com
             return click.option(name, help=text, default=value, show_default=True, **more)
         return click.option(name, help=f"{text.removesuffix('.')} (default: {value}).", **more)
 
-    options = (
+    options: tuple[Callable[[Any], Any], ...] = (
         defaulting("--arch", DEFAULT_ARCH, "Accelerator: path or name.", metavar="A"),
         click.option(
             "--energy-table",
