@@ -32,13 +32,16 @@ from archsim.functional.executor import concatenate
 from archsim.functional.statistics import ExitStatistics, statistics
 from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import save_trace as write_trace
+from archsim.network.graph import Network
 from archsim.network.load import load_network
+from archsim.network.overrides import with_overrides
 from archsim.results.aggregate import RunSums
 from archsim.results.assemble import Measurements, measure
 from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
 from archsim.results.host import Host, Stopwatch
+from archsim.results.paired import Discordant
 from archsim.results.queueing import BACK_TO_BACK, Queue, parse_arrivals, poisson_arrivals, serve
-from archsim.results.run_result import AreaResult, Discordant, EvaluateResult, ImageResult, RunResult
+from archsim.results.run_result import AreaResult, EvaluateResult, ImageResult, RunResult
 from archsim.results.source import Progress, Source, Workload
 from archsim.results.store import check_out_dir, write_run
 from archsim.sim.engine import Engine, Simulator
@@ -71,7 +74,7 @@ def evaluate(
     """What a network computes on images: accuracy, exits, pruned branches, parameters used. Nothing is timed.
 
     workload: path, built-in name or loaded. images: the first so many, all by default. data: images to run instead of
-    those that ship with the workload. overrides: ``exits.NAME.threshold=1500``, ``exits.enabled=false`` and the like.
+    those that ship with the workload. overrides: ``exits.NAME.threshold=1500``, ``dbp.enabled=false`` and the like.
     save_trace: where to write the functional trace.
     Raises InvalidInput for anything that cannot be used, MissingExtra when reading ``data`` needs one.
     """
@@ -83,10 +86,10 @@ def evaluate(
     setup = _Setup.of(workload, DEFAULT_ARCH, None, overrides, problems, needs_weights=True)
     source = Source.of(setup.workload, data, images)
     trace = source.whole(setup.policy, zero_maps=save_trace is not None, progress=progress)
-    quality = statistics(setup.workload.network, trace, decide(trace, setup.policy))
+    quality = statistics(setup.network, trace, decide(trace, setup.policy))
     if save_trace is not None:
         save_trace.parent.mkdir(parents=True, exist_ok=True)
-        write_trace(save_trace, trace, setup.workload.network, setup.workload.tensor_hashes)
+        write_trace(save_trace, trace, setup.network, setup.workload.tensor_hashes)
     files = (str(save_trace),) if save_trace is not None else ()
     return _evaluate_result(setup, quality, tuple(overrides), watch.stop(), files)
 
@@ -127,9 +130,7 @@ def simulate(
     problems = _option_problems(engine, arrivals, out_dir)
     setup = _Setup.of(workload, arch, energy_table, overrides, problems, needs_weights=False)
     source = Source.of(setup.workload, data, images, seed)
-    simulator = Simulator(
-        setup.workload.network, setup.arch, setup.dram, cast(Engine, engine), mapping_progress
-    )
+    simulator = Simulator(setup.network, setup.arch, setup.dram, cast(Engine, engine), mapping_progress)
     run_sums, per_image, quality = _replay(setup, simulator, source, parts, progress)
     queue = _queue(per_image, arrivals, setup.arch.clock.core_mhz, seed)
     measured = measure(run_sums, per_image, queue, setup.resolved, setup.arch, setup.dram)
@@ -161,7 +162,7 @@ def simulate_part(
     images: their rows of the trace. first_index: position of the first of them in the run. Raises as :func:`simulate`.
     """
     setup = _Setup.of(workload, arch, energy_table, overrides, [], needs_weights=False)
-    simulator = Simulator(workload.network, setup.arch, setup.dram, cast(Engine, engine))
+    simulator = Simulator(setup.network, setup.arch, setup.dram, cast(Engine, engine))
     run = _Replay(setup, simulator)
     run.add(images, first_index)
     return Part(run.sums, tuple(run.per_image))
@@ -190,9 +191,10 @@ def _option_problems(engine: str, arrivals: str | None, out_dir: Path | None) ->
 
 @dataclass(frozen=True)
 class _Setup:
-    """Everything that is decided before the first image runs."""
+    """Everything that is decided before the first image runs. network: the workload's as the accelerator decides."""
 
     workload: Workload
+    network: Network
     arch: ArchSpec
     dram: DramPresetSpec
     resolved: ResolvedTable
@@ -231,13 +233,9 @@ class _Setup:
         spec = accelerator.spec
         dram = load_dram_preset(spec.dram.preset)
         resolved = resolve(table or load_energy_table(spec.energy_table), spec, dram)
-        policy = Policy.of(
-            opened.network,
-            spec.exits.thresholds,
-            exits_enabled=spec.exits.enabled,
-            dbp_enabled=spec.dbp.enabled,
-        )
-        return cls(opened, spec, dram, resolved, policy)
+        network = with_overrides(opened.network, spec.exits, spec.dbp)
+        policy = Policy.of(network, exits_enabled=spec.exits.enabled, dbp_enabled=spec.dbp.enabled)
+        return cls(opened, network, spec, dram, resolved, policy)
 
 
 @dataclass(frozen=True)
@@ -255,7 +253,7 @@ class _Replay:
 
     def __init__(self, setup: _Setup, simulator: Simulator, progress: Progress | None = None) -> None:
         self._setup, self._simulator, self._progress = setup, simulator, progress
-        network, arch = setup.workload.network, setup.arch
+        network, arch = setup.network, setup.arch
         self.sums = RunSums(network, setup.dram.burst_bytes, arch.controller.result_cycles)
         self.per_image: list[ImageResult] = []
 
@@ -279,7 +277,7 @@ def _replay(
     progress: Progress | None,
 ) -> tuple[RunSums, list[ImageResult], ExitStatistics]:
     """Compute, decide and simulate part by part, so that memory does not grow with the zero maps of all images."""
-    network = setup.workload.network
+    network = setup.network
     run = _Replay(setup, simulator, progress)
     for part in parts or ():
         run.sums.merge(part.sums)

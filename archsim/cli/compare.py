@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archsim.cli.options import data_option, images_option, json_option
+from archsim.cli.options import json_option, run_options
 from archsim.cli.output import note_files, note_shortfall, print_json
 from archsim.cli.progress import Progress
-from archsim.results.defaults import COMPARE_ENGINE, DEFAULT_ARCH, DEFAULT_SEED, ENGINES
+from archsim.results.defaults import COMPARE_ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("workloads", nargs=-1, required=True, metavar="WORKLOAD...")
-@click.option(
-    "--arch", default=DEFAULT_ARCH, show_default=True, metavar="A", help="Accelerator: path or name."
-)
+@run_options(engine=COMPARE_ENGINE, seeds="arrivals, and of the zeros of a shape-only workload")
 @click.option(
     "--baseline",
     "baselines",
@@ -42,11 +40,6 @@ if TYPE_CHECKING:
     help="Workload with conventional branches, for a step of its own on the attribution ladder.",
 )
 @click.option(
-    "--energy-table", metavar="T", help="Energy table: path or name (default: the one that each arch names)."
-)
-@images_option
-@data_option
-@click.option(
     "--set",
     "overrides",
     multiple=True,
@@ -59,25 +52,6 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="KEY=V1,V2",
     help="Compare again with each of these values, all else as it is: how far the result depends on one key.",
-)
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default=COMPARE_ENGINE,
-    show_default=True,
-    help="How time is advanced; both give the same cycles, and tile runs where segment lacks the hardware.",
-)
-@click.option(
-    "--arrivals",
-    metavar="RATE_HZ|back-to-back",
-    help="Queue the images, as simulate does; latency then includes waiting, energy the idle leakage.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    default=DEFAULT_SEED,
-    show_default=True,
-    help="Seed of arrivals, and of the zeros of a shape-only workload.",
 )
 @click.option(
     "--out", metavar="DIR", help="Write comparison.json, CSV tables, plots and every run into this folder."

@@ -9,8 +9,11 @@ import click
 from archsim.cli.output import note, percent, print_table, print_title
 from archsim.comparison.records import Against, Baseline, Comparison, Measured, Pair, Rung
 from archsim.energy.uncertainty import Range
+from archsim.results.paired import PairedAccuracy
 
 _DIFFERENCES_SHOWN = 4
+_PAIRED = ("accuracy (pp)", "lower 95 %", "b", "c")
+"""Columns of a paired difference: images that only the one compared with has right, and that only the other has."""
 
 
 def print_comparison(found: Comparison) -> None:
@@ -117,22 +120,11 @@ def _print_against(found: Comparison) -> None:
         if baseline.equal_area is not None
     ]
     header = ("against", "speed-up", "p50", "p99", "worst", "energy saving", "chip alone", "EDP saving")
-    print_table((*header, "accuracy (pp)", "lower 95 %", "b", "c"), rows)
+    print_table((*header, *_PAIRED), rows)
     click.echo()
 
 
 def _against_row(name: str, row: Against) -> tuple[str, ...]:
-    paired = row.paired
-    accuracy = (
-        (
-            f"{paired.delta_pp:+.2f}",
-            f"{paired.delta_lower95_pp:+.2f}",
-            str(paired.discordant.b),
-            str(paired.discordant.c),
-        )
-        if paired
-        else ("-",) * 4
-    )
     return (
         name,
         _range(row.speedup, row.speedup_range).times(),
@@ -140,8 +132,16 @@ def _against_row(name: str, row: Against) -> tuple[str, ...]:
         _range(row.energy_saving, row.energy_saving_range).percent(),
         percent(row.energy_saving_without_dram),
         percent(row.edp_saving),
-        *accuracy,
+        *_paired_cells(row.paired),
     )
+
+
+def _paired_cells(paired: PairedAccuracy | None) -> tuple[str, ...]:
+    """Under :data:`_PAIRED`."""
+    if paired is None:
+        return ("-",) * len(_PAIRED)
+    delta, lower = paired.delta_pp, paired.delta_lower95_pp
+    return f"{delta:+.2f}", f"{lower:+.2f}", str(paired.discordant.b), str(paired.discordant.c)
 
 
 def _print_queue(found: Comparison) -> None:
@@ -194,6 +194,7 @@ def _print_ladder(found: Comparison) -> None:
         "of the step",
         "DRAM B",
         "accuracy",
+        *_PAIRED,
     )
     print_table(header, [_rung_row(rung) for rung in found.ladder], left=(0, 1))
     click.echo()
@@ -210,6 +211,7 @@ def _rung_row(rung: Rung) -> tuple[str, ...]:
         _range(rung.step_energy_saving, rung.step_energy_saving_range).percent(),
         f"{rung.dram_bytes_per_image.read + rung.dram_bytes_per_image.write:.0f}",
         percent(rung.accuracy),
+        *_paired_cells(rung.paired),
     )
 
 

@@ -12,6 +12,7 @@ from archsim.cli.output import note, note_files, percent, print_json, print_tabl
 
 if TYPE_CHECKING:
     from archsim.exits.report import ExitsReport, Measured
+    from archsim.results.paired import PairedAccuracy
 
 
 @click.command()
@@ -74,11 +75,9 @@ def _print_report(report: ExitsReport) -> None:
     click.echo(f"measured on           {report.images_measured} images {shown}")
     click.echo(f"accuracy              {percent(report.accuracy)}")
     click.echo(f"full network          {percent(report.full_network_accuracy)}")
-    found = report.discordant
-    click.echo(
-        f"difference            {report.delta_pp:+.3f} pp (lower 95 % bound {report.delta_lower95_pp:+.3f} pp; "
-        f"only the full network right: {found['b']}, only the early-exit one: {found['c']})"
-    )
+    found = report.paired.discordant
+    details = f"only the full network right: {found.b}, only the early-exit one: {found.c}"
+    click.echo(f"difference            {_difference(report.paired, details)}")
     if report.p_value is not None:
         click.echo(f"loss of {percent(report.max_loss)} or more  p = {report.p_value:.4f}")
     click.echo(f"parameters used       {percent(report.params_used_fraction)}")
@@ -86,13 +85,16 @@ def _print_report(report: ExitsReport) -> None:
     if report.objective in ("energy", "cycles"):
         click.echo(f"{report.objective + ' used':21s} {percent(report.cost_fraction)}")
     if report.cross_fit is not None:
-        fit, fold = report.cross_fit, report.cross_fit.discordant
+        fit, fold = report.cross_fit, report.cross_fit.paired.discordant
         click.echo(
-            f"out of fold           {fit.delta_pp:+.3f} pp (lower 95 % bound {fit.delta_lower95_pp:+.3f} pp; "
-            f"b {fold['b']}, c {fold['c']}), {report.objective} used {percent(fit.cost_fraction)}"
+            f"out of fold           {_difference(fit.paired, f'b {fold.b}, c {fold.c}')}, "
+            f"{report.objective} used {percent(fit.cost_fraction)}"
         )
     if report.test is not None:
         _print_test(report.test)
+    if report.cuts:
+        click.echo("")
+        _print_cuts(report)
     if report.branches:
         click.echo("")
         _print_branches(report)
@@ -109,16 +111,35 @@ def _print_report(report: ExitsReport) -> None:
 
 
 def _print_test(test: Measured) -> None:
-    found = test.discordant
+    found = test.paired.discordant
     click.echo(f"\non {test.images} test images, which chose nothing")
     click.echo(f"accuracy              {percent(test.accuracy)}")
     click.echo(f"full network          {percent(test.full_network_accuracy)}")
-    click.echo(
-        f"difference            {test.delta_pp:+.3f} pp (lower 95 % bound {test.delta_lower95_pp:+.3f} pp; "
-        f"b {found['b']}, c {found['c']}, McNemar p = {test.mcnemar_p:.3f})"
-    )
+    details = f"b {found.b}, c {found.c}, McNemar p = {test.paired.mcnemar_p:.3f}"
+    click.echo(f"difference            {_difference(test.paired, details)}")
     click.echo(f"parameters used       {percent(test.params_used_fraction)}")
     click.echo(f"MACs used             {percent(test.macs_used_fraction)}")
+
+
+def _difference(paired: PairedAccuracy, details: str) -> str:
+    return f"{paired.delta_pp:+.3f} pp (lower 95 % bound {paired.delta_lower95_pp:+.3f} pp; {details})"
+
+
+def _print_cuts(report: ExitsReport) -> None:
+    rows = [
+        (
+            cut.name,
+            cut.after,
+            percent(cut.cost_fraction),
+            percent(cut.accuracy),
+            f"{cut.paired.delta_pp:+.3f}",
+            f"{cut.paired.delta_lower95_pp:+.3f}",
+            "yes" if cut.met else "no",
+        )
+        for cut in report.cuts
+    ]
+    header = ("cut", "after", f"{report.objective} used", "accuracy", "accuracy (pp)", "lower 95 %", "meets")
+    print_table(header, rows, left=(0, 1))
 
 
 def _print_branches(report: ExitsReport) -> None:

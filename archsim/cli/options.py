@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -25,6 +27,71 @@ def images_option(command: Command) -> Command:
     return click.option(
         "--images", type=click.IntRange(min=1), metavar="N", help="Only the first N images (default: all)."
     )(command)
+
+
+def run_options(*, engine: str, seeds: str, named: bool = True) -> Callable[[Command], Command]:
+    """What a simulation is asked for besides its workload and ``--set``, ``--arch`` to ``--seed``.
+
+    engine: used where none is named. seeds: what ``--seed`` is the seed of. named: whether options that are left out
+    have their defaults; otherwise they are None, for a file to say.
+    """
+
+    def defaulting(name: str, value: object, text: str, **more: Any) -> Callable[[Command], Command]:
+        if named:
+            return click.option(name, help=text, default=value, show_default=True, **more)
+        return click.option(name, help=f"{text.removesuffix('.')} (default: {value}).", **more)
+
+    options: tuple[Callable[[Any], Any], ...] = (
+        defaulting("--arch", DEFAULT_ARCH, "Accelerator: path or name.", metavar="A"),
+        click.option(
+            "--energy-table",
+            metavar="T",
+            help="Energy table: path or name (default: the one that the accelerator names).",
+        ),
+        images_option,
+        data_option,
+        defaulting(
+            "--engine",
+            engine,
+            "How time is advanced; both give the same cycles, and tile runs where segment lacks the hardware.",
+            type=click.Choice(ENGINES),
+        ),
+        click.option(
+            "--arrivals",
+            metavar="RATE_HZ|back-to-back",
+            help="Queue the images before the accelerator: Poisson arrivals of a rate, or the next image the moment "
+            "the accelerator is free (default: each image alone). Latency then includes waiting, energy the idle "
+            "leakage.",
+        ),
+        defaulting("--seed", DEFAULT_SEED, f"Seed of {seeds}.", type=click.IntRange(0, 2**31 - 1)),
+    )
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def worker_options(*, without: str) -> Callable[[Command], Command]:
+    """``--jobs`` and ``--scheduler``. without: what happens where neither is given."""
+
+    def decorate(command: Command) -> Command:
+        scheduler = click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help='Use the workers of a Dask scheduler, tcp://HOST:8786; extra "cluster".',
+        )
+        jobs = click.option(
+            "--jobs",
+            type=click.IntRange(1, 1024),
+            metavar="N",
+            help=f"Worker processes (default: {without}).",
+        )
+        return jobs(scheduler(command))
+
+    return decorate
 
 
 def set_option(command: Command) -> Command:

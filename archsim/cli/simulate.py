@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from archsim.cli.options import data_option, images_option, json_option, set_option
+from archsim.cli.options import json_option, run_options, set_option, worker_options
 from archsim.cli.output import (
     note,
     note_files,
@@ -19,7 +19,7 @@ from archsim.cli.output import (
     print_title,
 )
 from archsim.cli.progress import Progress
-from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
+from archsim.results.defaults import ENGINES
 
 if TYPE_CHECKING:
     from archsim.results.run_result import RunResult
@@ -27,35 +27,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("workload")
-@click.option(
-    "--arch", default=DEFAULT_ARCH, show_default=True, metavar="A", help="Accelerator: path or name."
-)
-@click.option(
-    "--energy-table", metavar="T", help="Energy table: path or name (default: the one the arch names)."
-)
-@images_option
-@data_option
+@run_options(engine=ENGINES[0], seeds="arrivals, and of the zeros of a shape-only workload")
 @set_option
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default=ENGINES[0],
-    show_default=True,
-    help="How time is advanced.",
-)
-@click.option(
-    "--arrivals",
-    metavar="RATE_HZ|back-to-back",
-    help="Queue the images before the accelerator: Poisson arrivals of a rate, or the next image the moment the "
-    "accelerator is free (default: each image alone). Latency then includes waiting, energy the idle leakage.",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    default=DEFAULT_SEED,
-    show_default=True,
-    help="Seed of arrivals, and of the zeros of a shape-only workload.",
-)
+@worker_options(without="this process")
 @click.option("--out", metavar="DIR", help="Write result.json, images.csv and layers.csv into this folder.")
 @json_option
 def simulate(
@@ -68,6 +42,8 @@ def simulate(
     engine: str,
     arrivals: str | None,
     seed: int,
+    jobs: int | None,
+    scheduler: str | None,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -79,25 +55,33 @@ def simulate(
 
     WORKLOAD is a path or a built-in name. Without --data it runs on its functional trace if it has one, else on
     the sample images that ship with it. A shape-only workload, which has no weights, is timed with zeros at random
-    and has no accuracy; --images N repeats it with other zeros.
+    and has no accuracy; --images N repeats it with other zeros. --jobs and --scheduler spread the images over workers;
+    the result is the same.
     """
-    from archsim import api
-
     with Progress("simulating", "images") as progress:
-        result = api.simulate(
-            workload,
-            arch=arch,
-            energy_table=energy_table,
-            images=images,
-            data=data,
-            overrides=overrides,
-            engine=engine,
-            arrivals=arrivals,
-            seed=seed,
-            out_dir=Path(out) if out is not None else None,
-            progress=progress.stage("simulating", "images"),
-            mapping_progress=progress.stage("mapping", "layers"),
-        )
+        options: dict[str, Any] = {
+            "arch": arch,
+            "energy_table": energy_table,
+            "images": images,
+            "data": data,
+            "overrides": overrides,
+            "engine": engine,
+            "arrivals": arrivals,
+            "seed": seed,
+            "out_dir": Path(out) if out is not None else None,
+            "progress": progress.stage("simulating", "images"),
+        }
+        if jobs is None and scheduler is None:
+            from archsim.api import simulate as run
+
+            result = run(workload, mapping_progress=progress.stage("mapping", "layers"), **options)
+        else:
+            from archsim.explore.spread import simulate_spread
+
+            stage = progress.stage("computing the network", "images")
+            result = simulate_spread(
+                workload, jobs=jobs, scheduler=scheduler, trace_progress=stage, **options
+            )
     note_shortfall(images, result.images)
     if result.engine != engine:
         note(f"the {engine} engine does not have this hardware, the {result.engine} engine ran instead")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archsim.cli.options import data_option, images_option, json_option
+from archsim.cli.options import json_option, run_options, worker_options
 from archsim.cli.output import note, note_files, print_json, print_table, print_title
 from archsim.cli.progress import Progress
-from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
+from archsim.results.defaults import ENGINES
 
 if TYPE_CHECKING:
     from archsim.explore.spec import SweepSpec
@@ -30,38 +30,20 @@ _SHOWN = ("energy", "latency", "accuracy")
     multiple=True,
     metavar="KEY=VALUES",
     help="Vary one key: K=8,12,16 lists values, K=4..16:4 steps, K=27..216*2 doubles, K=0..1#5 takes five, K=1..9 is "
-    "for --sample. Keys are those of the architecture, exits.NAME.threshold, and arch, energy_table, images, workload; "
-    "may be repeated.",
+    "for --sample. Keys are those of the architecture, exits.NAME.threshold, dbp.NAME.min_sum, dbp.NAME.max_sum, and "
+    "arch, energy_table, images, workload; may be repeated.",
 )
 @click.option(
     "--where",
     "constraints",
     multiple=True,
     metavar="CONDITION",
-    help='Only points that satisfy it, as "pe_array.rows * pe_array.cols <= 256"; may be repeated.',
+    help='Only points that satisfy it, as "pe_array.rows * pe_array.cols <= 256" or "area <= 8" (mm2); may be '
+    "repeated.",
 )
 @click.option("--sample", metavar="METHOD:N", help="N points instead of the grid: lhs:50 or random:50.")
-@click.option("--arch", metavar="A", help=f"Accelerator: path or name (default: {DEFAULT_ARCH}).")
-@click.option(
-    "--energy-table", metavar="T", help="Energy table: path or name (default: the one the arch names)."
-)
-@images_option
-@data_option
-@click.option("--engine", type=click.Choice(ENGINES), help=f"How time is advanced (default: {ENGINES[0]}).")
-@click.option("--arrivals", metavar="RATE_HZ|back-to-back", help="As in archsim simulate.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**31 - 1),
-    help=f"Seed of a sample and of arrivals (default: {DEFAULT_SEED}).",
-)
-@click.option(
-    "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Worker processes (default: one a core)."
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help='Use the workers of a Dask scheduler, tcp://HOST:8786; extra "cluster".',
-)
+@run_options(engine=ENGINES[0], seeds="a sample and of arrivals", named=False)
+@worker_options(without="one a core")
 @click.option(
     "--part-images",
     type=click.IntRange(min=1),
@@ -197,7 +179,8 @@ def _cell(value: Any) -> str:
 
 
 def _print_estimate(spec: SweepSpec, folder: Path, jobs: int | None, as_json: bool) -> None:
-    from archsim.explore.sweep import default_jobs, estimate
+    from archsim.explore.sweep import estimate
+    from archsim.explore.workers import default_jobs
 
     found = estimate(spec, folder)
     workers = jobs or default_jobs()

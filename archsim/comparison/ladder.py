@@ -30,7 +30,7 @@ class Step:
 
 
 def ladder(request: Request, spec: ArchSpec, network: Network) -> tuple[Step, ...]:
-    """The rungs for an accelerator (``spec``, overrides applied) and the network that it runs.
+    """The rungs for an accelerator (``spec``) and the network that it runs, overrides applied to both.
 
     Rungs that change nothing are left out: of zeros those beyond what the accelerator does, of exits all where it has
     none, of units those that it lacks.

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from archsim.results.host import Host
-from archsim.results.run_result import CycleStatistics, Discordant, DramBytesPerImage, LatencyStatistics
+from archsim.results.paired import PairedAccuracy
+from archsim.results.run_result import CycleStatistics, DramBytesPerImage, LatencyStatistics
 
 Pair = tuple[float, float]
 """Lower and upper end of a 95 % range."""
@@ -42,19 +43,6 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class PairedAccuracy:
-    """Ours against a baseline, image by image: percentage points, one-sided 95 % lower bound, exact McNemar p.
-
-    ``b`` images only the baseline has right, ``c`` only ours.
-    """
-
-    delta_pp: float
-    delta_lower95_pp: float
-    discordant: Discordant
-    mcnemar_p: float
-
-
-@dataclass(frozen=True)
 class HardImages:
     """Images that fare worse than with the baseline: as a fraction of all, and how much worse the worst one does.
 
@@ -74,7 +62,8 @@ class Against(Measured):
     ``speedup``: ratio of mean service times; ``speedup_range``: 95 %, because there are only so many images (paired).
     ``speedup_p50``, ``_p99``, ``_max``: ratios of percentiles. ``energy_saving``: 1 - ratio of mean energies;
     ``energy_saving_range``: 95 %, because the rows of the energy table are uncertain. ``energy_saving_without_dram``:
-    of the chip alone. ``edp_saving``: 1 - ratio of the products. ``paired`` is None where nothing is classified.
+    of the chip alone. ``edp_saving``: 1 - ratio of the products. ``paired``: the baseline is the first classifier, ours
+    the second; None where nothing is classified.
     """
 
     speedup: float
@@ -126,7 +115,8 @@ class Rung(Measured):
     """One step of the attribution ladder.
 
     ``speedup`` and ``energy_saving`` are against the first rung, ``step_...`` against the one before (1 and 0 for the
-    first). ``step_saved_by_component_uj`` adds up to the energy that the step saves an image.
+    first). ``step_saved_by_component_uj`` adds up to the energy that the step saves an image. ``paired``: the first
+    rung is the first classifier, this one the second; None where nothing is classified.
     """
 
     step: str
@@ -137,6 +127,7 @@ class Rung(Measured):
     step_energy_saving: float
     step_energy_saving_range: Pair
     step_saved_by_component_uj: dict[str, float]
+    paired: PairedAccuracy | None
 
 
 @dataclass(frozen=True)

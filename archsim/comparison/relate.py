@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archsim.comparison.records import Against, HardImages, Measured, Pair, PairedAccuracy
+from archsim.comparison.records import Against, HardImages, Measured, Pair
 from archsim.comparison.runs import Run
 from archsim.energy.uncertainty import EnergyTerm, Range, saving_range
 from archsim.functional.statistics import paired_test
-from archsim.results.run_result import Discordant
+from archsim.results.paired import PairedAccuracy
 from archsim.units import cycles_to_us
 
 Floats = npt.NDArray[np.float64]
@@ -107,8 +107,7 @@ def paired(ours: Run, baseline: Run) -> PairedAccuracy | None:
     """Who is right on which image; None where one of the two classifies nothing."""
     if ours.result.accuracy is None or baseline.result.accuracy is None:
         return None
-    test = paired_test(baseline.right, ours.right)
-    return PairedAccuracy(100 * test.delta, 100 * test.lower95, Discordant(test.b, test.c), test.mcnemar_p)
+    return PairedAccuracy.of(paired_test(baseline.right, ours.right))
 
 
 def hard_images(ours: Run, baseline: Run) -> HardImages:

@@ -11,11 +11,12 @@ from archsim.comparison.bounds import Bound, batch_limit, oracle
 from archsim.comparison.cases import Case, Request, merged, settings
 from archsim.comparison.ladder import Step, ladder, without_dbp
 from archsim.comparison.records import Baseline, Comparison, Control, Measured, Rung, Variation
-from archsim.comparison.relate import against, differences, measured, saving, saving_pair
+from archsim.comparison.relate import against, differences, measured, paired, saving, saving_pair
 from archsim.comparison.runs import Machine, Progress, Run, Runs
 from archsim.comparison.store import write_comparison
 from archsim.energy.area import with_area
 from archsim.errors import InvalidInput
+from archsim.network.overrides import with_overrides
 from archsim.results.defaults import COMPARE_ENGINE, DEFAULT_ARCH, DEFAULT_SEED
 from archsim.results.host import Stopwatch
 from archsim.results.queueing import BACK_TO_BACK, parse_arrivals
@@ -108,7 +109,7 @@ class Plan:
     def of(cls, request: Request, runs: Runs, values: Sequence[str]) -> Plan:
         """Raises InvalidInput listing the problems of all files."""
         ours, *baselines = runs.machines(_pair_cases(request))
-        network = runs.workload(request.workload).network
+        network = with_overrides(runs.workload(request.workload).network, ours.spec.exits, ours.spec.dbp)
         steps = ladder(request, ours.spec, network)
         prunes = ours.spec.exits.enabled and ours.spec.dbp.enabled
         has_bounds = any(branch.dbp is not None for branch in network.branches)
@@ -219,6 +220,7 @@ def _rung(step: Step, run: Run, first: Run, before: Run) -> Rung:
             name: energy_uj - mine.energy_by_component_uj[name]
             for name, energy_uj in previous.energy_by_component_uj.items()
         },
+        paired=paired(run, first),
     )
 
 

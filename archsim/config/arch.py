@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from archsim.config.base import ConfigModel
 from archsim.config.mapping import MappingSpec
-from archsim.config.workload import Logit, Name
+from archsim.config.workload import Logit, MagnitudeSum, Name
 
 Count = Annotated[int, Field(ge=1, le=1 << 16)]
 Bits = Literal[4, 8, 16, 32]
@@ -165,9 +165,26 @@ class ExitsSpec(ConfigModel):
         return {name: override.threshold for name, override in (self.__pydantic_extra__ or {}).items()}
 
 
-class DbpSwitchSpec(ConfigModel):
+class DbpOverride(ConfigModel):
+    min_sum: MagnitudeSum | None = None
+    """Replaces the least sum with which the branch ``NAME`` runs; ``null``: that of the workload, 0: none."""
+    max_sum: MagnitudeSum | None = None
+    """Replaces the greatest sum; ``null``: that of the workload, 1099511627776: none."""
+
+
+class PruningSpec(ConfigModel):
+    """``enabled`` and, as further keys, DBP bounds of any branch (``dbp.<name>.min_sum``, ``dbp.<name>.max_sum``)."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, DbpOverride]
+
     enabled: bool = True
     """``false``: every branch that an image meets is evaluated."""
+
+    @property
+    def bounds(self) -> dict[str, DbpOverride]:
+        """Bounds by branch name, for the branches that are overridden."""
+        return dict(self.__pydantic_extra__ or {})
 
 
 class ArchSpec(ConfigModel):
@@ -190,6 +207,6 @@ class ArchSpec(ConfigModel):
     dbp_unit: DbpUnitSpec = DbpUnitSpec()
     controller: ControllerSpec = ControllerSpec()
     exits: ExitsSpec = ExitsSpec()
-    dbp: DbpSwitchSpec = DbpSwitchSpec()
+    dbp: PruningSpec = PruningSpec()
     mappings: Annotated[list[MappingSpec], Field(default_factory=list, max_length=10_000)]
     """Mappings of single layers; those of all others are searched (``pe_array.mapping``)."""

@@ -62,17 +62,18 @@ def arch_problems(arch: ArchSpec, dram: DramPresetSpec, document: Document) -> l
 
 
 def check_exits(arch: ArchSpec, network: Network, document: Document | None = None) -> None:
-    """Every ``exits.<name>`` of an accelerator must be a branch of the network.
+    """Every ``exits.<name>`` and ``dbp.<name>`` of an accelerator must be a branch of the network.
 
     document: where the accelerator was read from, for file:line:col.
     Raises InvalidInput, with near misses, for each one that is not.
     """
     names = [branch.name for branch in network.branches]
     problems = []
-    for name in arch.exits.thresholds:
+    asked = [("exits", name) for name in arch.exits.thresholds] + [("dbp", name) for name in arch.dbp.bounds]
+    for section, name in asked:
         if name in names:
             continue
-        key = f"exits.{name}"
+        key = f"{section}.{name}"
         where = document.where_key(key) if document else f"architecture {arch.name}"
         hint = did_you_mean(name, names) or "it has none"
         problems.append(Problem(where, key, f'"{network.name}" has no branch of this name', hint))

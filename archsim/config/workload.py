@@ -14,6 +14,8 @@ from archsim.config.base import ConfigModel
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 PositiveInt = Annotated[int, Field(ge=1, le=1 << 20)]
 Logit = Annotated[int, Field(ge=-(1 << 31), le=1 << 32)]
+MagnitudeSum = Annotated[int, Field(ge=0, le=1 << 40)]
+"""Sum of ``|a|`` over a tensor in raw 8-bit units; no tensor reaches the largest."""
 
 
 def _as_pair(value: object) -> object:
@@ -102,8 +104,8 @@ LayerSpec = Annotated[
 class DbpSpec(ConfigModel):
     """The branch is run iff min_sum <= sum of |a| over the tensor it reads <= max_sum (raw 8-bit units)."""
 
-    min_sum: Annotated[int, Field(ge=0, le=1 << 40)] = 0
-    max_sum: Annotated[int, Field(ge=0, le=1 << 40)] | None = None
+    min_sum: MagnitudeSum = 0
+    max_sum: MagnitudeSum | None = None
 
 
 class BranchSpec(ConfigModel):

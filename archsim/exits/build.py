@@ -32,8 +32,9 @@ from archsim.exits.package import kept_workload, network_of, write_package
 from archsim.exits.report import ExitsReport, measured, report_of
 from archsim.exits.runs import EVERYTHING, CandidateRuns
 from archsim.exits.safeguards import LEVEL, Chosen, choose_safely, least_images, split_rows
+from archsim.exits.shorten import Cut, cuts, shortest
 from archsim.exits.spec import LoadedExitsSpec
-from archsim.exits.structure import AccuracyGoal, Search, choose
+from archsim.exits.structure import Search, choose
 from archsim.exits.table_io import save_table
 from archsim.exits.tables import CandidateTable, table_of_trace
 from archsim.functional.decide import Policy
@@ -71,44 +72,40 @@ def build(
     check_out_dir(out_dir)
     workload, machine = _inputs(loaded, candidates)
     ending = _ending(loaded, workload)
-    network = _candidates(loaded, ending)
+    _check_patterns(loaded, ending)
     shared = _shared(loaded, out_dir)
     batch = choosing_images(loaded, workload, folders)
     test = test_images(loaded, folders)
-    if spec.accuracy.certify and spec.accuracy.folds is None and network.branches:
-        _check_size(loaded, len(batch))
-    weights = Weights.of(without_branches(ending.arrays, network))
-    note(f"running {len(batch)} images through {len(network.branches)} candidate branches")
-    runs = runs or runs_for([loaded])
-    trace = runs.trace(workload, network, spec.classifier, batch, choosing_key(loaded))
-    sample = _trace(network, weights, _first(batch, spec.cost_images), zero_maps=True)
-    note(f"measuring {spec.objective}")
-    if machine is not None:
-        costs = simulated_costs(network, machine, sample, cast(SimulatedObjective, spec.objective))
-    else:
-        costs = counted_costs(network, cast(CountedObjective, spec.objective))
-    table = table_of_trace(network, trace, costs)
+    _check_size(loaded, len(batch), _candidates(ending, spec.search.candidates))
+    choosing = _Choosing(loaded, workload, machine, batch, runs or runs_for([loaded]), note)
+    ending, classifier, found = choosing.shortened(ending)
+    network, table, trace, sample = choosing.table(ending, spec.search.candidates, classifier)
     note("searching")
     chosen = _choose(loaded, table)
     kept = kept_workload(spec, ending, table, chosen.choice.policy)
     report = report_of(spec, network, table, chosen, trace, sample, machine)
+    report = dataclasses.replace(report, cuts=found)
     if test is not None:
         note(f"running {len(test)} test images")
-        seen = runs.trace(workload, kept.network, spec.classifier, test, spec.data.test)
+        seen = choosing.runs.trace(workload, kept.network, classifier, test, spec.data.test)
         report = dataclasses.replace(report, test=measured(kept.network, seen))
     shown = None
     if test is not None and spec.data.trace_images:
         shown = _trace(kept.network, kept.weights, _first(test, spec.data.trace_images), zero_maps=True)
-    elif workload.loaded.trace_paths and spec.classifier is None:
+    elif workload.loaded.trace_paths and classifier is None:
         hashes = tensor_hashes(kept.network, kept.weights)
         shown = load_trace(workload.loaded.trace_paths, kept.network, hashes)
-    files = [*write_package(kept, shown, workload.loaded.images_path, shared, out_dir)]
-    files.append(out_dir / f"{spec.name}.table.npz")
-    save_table(files[-1], table)
-    files.append(out_dir / f"{spec.name}.exits.json")
-    report = dataclasses.replace(report, files=tuple(str(path) for path in files))
-    write_atomic(files[-1], (to_json_text(report.to_json()) + "\n").encode())
-    return report
+    files = write_package(kept, shown, workload.loaded.images_path, shared, out_dir)
+    return _written(report, table, files, out_dir)
+
+
+def _written(report: ExitsReport, table: CandidateTable, files: list[Path], out_dir: Path) -> ExitsReport:
+    """The report with the paths of all files, which it and the table of candidates are two more of."""
+    table_file, report_file = (out_dir / f"{report.name}.{ending}" for ending in ("table.npz", "exits.json"))
+    save_table(table_file, table)
+    written = dataclasses.replace(report, files=tuple(map(str, (*files, table_file, report_file))))
+    write_atomic(report_file, (to_json_text(written.to_json()) + "\n").encode())
+    return written
 
 
 def runs_for(specs: Sequence[LoadedExitsSpec]) -> CandidateRuns:
@@ -117,6 +114,7 @@ def runs_for(specs: Sequence[LoadedExitsSpec]) -> CandidateRuns:
     for loaded in specs:
         spec = loaded.spec
         patterns += [EVERYTHING] if spec.search.candidates is None else spec.search.candidates
+        patterns += spec.shorten or []
         patterns += [spec.classifier] if spec.classifier else []
     return CandidateRuns(patterns)
 
@@ -177,35 +175,85 @@ def _shared(loaded: LoadedExitsSpec, out_dir: Path) -> list[Workload]:
     return [load(out_dir / f"{name}.yaml") for name in loaded.spec.shared]
 
 
-def _candidates(loaded: LoadedExitsSpec, ending: Ending) -> Network:
-    """The network with the candidates alone, thresholds and DBP bounds that they may have forgotten."""
-    network = network_of(ending.spec)
-    names = [branch.name for branch in network.branches]
-    wanted = loaded.spec.search.candidates
+@dataclasses.dataclass(frozen=True)
+class _Choosing:
+    """The images that choose, and what candidates do with them."""
+
+    loaded: LoadedExitsSpec
+    workload: Workload
+    machine: Machine | None
+    batch: ImageBatch
+    runs: CandidateRuns
+    note: Notes
+
+    def table(
+        self, ending: Ending, patterns: list[str] | None, classifier: str | None
+    ) -> tuple[Network, CandidateTable, FunctionalTrace, FunctionalTrace]:
+        """(network with its candidates, table, trace of all images, trace of those that costs are taken from).
+
+        classifier: the branch of the workload that is the end of ``ending``.
+        """
+        spec, network = self.loaded.spec, _candidates(ending, patterns)
+        self.note(f"running {len(self.batch)} images through {len(network.branches)} candidate branches")
+        trace = self.runs.trace(self.workload, network, classifier, self.batch, choosing_key(self.loaded))
+        weights = Weights.of(without_branches(ending.arrays, network))
+        sample = _trace(network, weights, _first(self.batch, spec.cost_images), zero_maps=True)
+        self.note(f"measuring {spec.objective}")
+        if self.machine is not None:
+            costs = simulated_costs(network, self.machine, sample, cast(SimulatedObjective, spec.objective))
+        else:
+            costs = counted_costs(network, cast(CountedObjective, spec.objective))
+        return network, table_of_trace(network, trace, costs), trace, sample
+
+    def shortened(self, ending: Ending) -> tuple[Ending, str | None, tuple[Cut, ...]]:
+        """(the network that exits are chosen for, the branch that is its end, cuts that were compared)."""
+        spec = self.loaded.spec
+        if spec.shorten is None:
+            return ending, spec.classifier, ()
+        network, table, _, _ = self.table(ending, spec.shorten, spec.classifier)
+        found = cuts(network, table, spec.accuracy.goal)
+        cut = shortest(found)
+        if cut is None:
+            return ending, spec.classifier, found
+        self.note(f"{cut.name} ends the trunk")
+        return ended_by(ending, cut.name), cut.name, found
+
+
+def _check_patterns(loaded: LoadedExitsSpec, ending: Ending) -> None:
+    """Every pattern means a branch of the workload."""
+    spec, name = loaded.spec, ending.spec.name
+    names = [branch.name for branch in ending.spec.branches]
+    asked = {"search.candidates": spec.search.candidates or [], "shorten": spec.shorten or []}
     problems = [
         loaded.document.problem(
-            f"search.candidates.{index}",
-            f'{ending.spec.name} has no branch "{pattern}"',
-            did_you_mean(pattern, names),
+            f"{key}.{index}", f'{name} has no branch "{pattern}"', did_you_mean(pattern, names)
         )
-        for index, pattern in enumerate(wanted or [])
+        for key, patterns in asked.items()
+        for index, pattern in enumerate(patterns)
         if not fnmatch.filter(names, pattern)
     ]
-    if not names and wanted is None:
-        problems.append(loaded.document.problem("workload", f"found no branches in {ending.spec.name}"))
+    if not names and spec.search.candidates is None:
+        problems.append(loaded.document.problem("workload", f"found no branches in {name}"))
     if problems:
         raise InvalidInput(problems)
+
+
+def _candidates(ending: Ending, patterns: list[str] | None) -> Network:
+    """The network with some branches alone (None: all), thresholds and DBP bounds that they may have forgotten."""
+    network = network_of(ending.spec)
     kept = tuple(
         dataclasses.replace(branch, threshold=None, dbp=None)
         for branch in network.branches
-        if wanted is None or any(fnmatch.fnmatchcase(branch.name, pattern) for pattern in wanted)
+        if patterns is None or any(fnmatch.fnmatchcase(branch.name, pattern) for pattern in patterns)
     )
     return dataclasses.replace(network, branches=kept)
 
 
-def _check_size(loaded: LoadedExitsSpec, images: int) -> None:
+def _check_size(loaded: LoadedExitsSpec, images: int, network: Network) -> None:
     """Too few images could only ever give a network without exits, and no number can show that nothing is lost."""
     goal = loaded.spec.accuracy
+    if not goal.certify or goal.folds is not None or not network.branches:
+        return
     if goal.max_loss == 0:
         hint = "a larger max_loss, folds, or certify: false"
         raise InvalidInput(
@@ -232,7 +280,7 @@ def _first(batch: ImageBatch, count: int) -> ImageBatch:
 
 def _choose(loaded: LoadedExitsSpec, table: CandidateTable) -> Chosen:
     spec = loaded.spec
-    goal = AccuracyGoal(spec.accuracy.max_loss, spec.accuracy.luck_credit, spec.accuracy.standard_errors)
+    goal = spec.accuracy.goal
     search = Search(max_branches=spec.search.max_branches, dbp=spec.search.dbp)
     everything = np.arange(table.images)
     if spec.accuracy.folds is not None and table.count:

@@ -17,13 +17,15 @@ from archsim.exits.export import dbp_of
 from archsim.exits.line_search import Lagrangian
 from archsim.exits.policy import ExitPolicy, apply_policy, mean_cost_fraction
 from archsim.exits.safeguards import Chosen
+from archsim.exits.shorten import Cut
 from archsim.exits.spec import ExitsBuildSpec
-from archsim.exits.structure import AccuracyGoal, Search, choose_policy, compare
+from archsim.exits.structure import Search, choose_policy, compare
 from archsim.exits.tables import CandidateTable
 from archsim.functional.decide import Policy, decide
 from archsim.functional.statistics import ExitStatistics, statistics
 from archsim.functional.trace import FunctionalTrace
 from archsim.network.graph import Network
+from archsim.results.paired import PairedAccuracy
 from archsim.sim.engine import Simulator
 
 
@@ -71,15 +73,12 @@ class Control:
 
 @dataclass(frozen=True)
 class Measured:
-    """The workload as it is written on the test images, which chose nothing. mcnemar_p: exact, two-sided."""
+    """The workload as it is written on the test images, which chose nothing."""
 
     images: int
     accuracy: float
     full_network_accuracy: float
-    delta_pp: float
-    delta_lower95_pp: float
-    discordant: dict[str, int]
-    mcnemar_p: float
+    paired: PairedAccuracy
     params_used_fraction: float
     macs_used_fraction: float
     exits: dict[str, int]
@@ -91,9 +90,7 @@ class OutOfFold:
 
     folds: int
     price: float | None
-    delta_pp: float
-    delta_lower95_pp: float
-    discordant: dict[str, int]
+    paired: PairedAccuracy
     cost_fraction: float
 
 
@@ -106,7 +103,8 @@ class ExitsReport:
     exit to the policy of the search. cost_fraction: mean cost by the sums of the table, simulated_cost_fraction and
     predicted_cost_fraction: simulated and by the sums, on the sample images; None for counted objectives.
     controls: ``oracle_exit``, ``oracle_dbp``, ``random_dbp``, ``without_dbp``, ``single_exit`` (searched like the
-    policy, not certified), ``searched`` (before certification).
+    policy, not certified), ``searched`` (before certification). cuts: of ``shorten``, the cheapest first; the first
+    that is met has become the full network of everything else. In every ``paired`` the full network is the first.
     """
 
     name: str
@@ -123,9 +121,7 @@ class ExitsReport:
     path_steps: int | None
     accuracy: float
     full_network_accuracy: float
-    delta_pp: float
-    delta_lower95_pp: float
-    discordant: dict[str, int]
+    paired: PairedAccuracy
     params_used_fraction: float
     macs_used_fraction: float
     cost_fraction: float
@@ -135,12 +131,13 @@ class ExitsReport:
     branches: tuple[KeptBranch, ...]
     rejected: tuple[RejectedBranch, ...]
     controls: dict[str, Control]
+    cuts: tuple[Cut, ...] = ()
     cross_fit: OutOfFold | None = None
     test: Measured | None = None
     files: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; NaN becomes None."""
+        """Plain data; NaN becomes None, and the keys of a paired difference stand beside the others."""
         plain: dict[str, Any] = _plain(dataclasses.asdict(self))
         return plain
 
@@ -154,10 +151,7 @@ def measured(network: Network, trace: FunctionalTrace) -> Measured:
         images=found.images,
         accuracy=found.accuracy,
         full_network_accuracy=found.full_network_accuracy,
-        delta_pp=100 * paired.delta,
-        delta_lower95_pp=100 * paired.lower95,
-        discordant={"b": paired.b, "c": paired.c},
-        mcnemar_p=paired.mcnemar_p,
+        paired=PairedAccuracy.of(paired),
         params_used_fraction=found.params_used_fraction,
         macs_used_fraction=found.macs_used_fraction,
         exits=found.exits,
@@ -178,7 +172,6 @@ def report_of(
     measured, certificate = table.rows(rows), chosen.certificate
     quality = _statistics(network, table, policy, trace, rows)
     assert quality.accuracy is not None  # there are no candidates without weights
-    test = compare(measured, policy)
     predicted, simulated = _simulated(network, table, policy, sample, machine)
     return ExitsReport(
         name=spec.name,
@@ -195,9 +188,7 @@ def report_of(
         path_steps=certificate.steps if certificate else None,
         accuracy=quality.accuracy,
         full_network_accuracy=float(measured.correct[:, -1].mean()),
-        delta_pp=100 * test.delta,
-        delta_lower95_pp=100 * test.lower95,
-        discordant={"b": test.b, "c": test.c},
+        paired=PairedAccuracy.of(compare(measured, policy)),
         params_used_fraction=quality.params_used_fraction,
         macs_used_fraction=quality.macs_used_fraction,
         cost_fraction=mean_cost_fraction(measured, policy),
@@ -214,13 +205,10 @@ def report_of(
 
 
 def _out_of_fold(found: CrossFit) -> OutOfFold:
-    test = found.comparison
     return OutOfFold(
         folds=found.folds,
         price=found.price,
-        delta_pp=100 * test.delta,
-        delta_lower95_pp=100 * test.lower95,
-        discordant={"b": test.b, "c": test.c},
+        paired=PairedAccuracy.of(found.comparison),
         cost_fraction=found.cost_fraction,
     )
 
@@ -332,8 +320,8 @@ def _controls(
     spec: ExitsBuildSpec, table: CandidateTable, chosen: Chosen, measured: CandidateTable
 ) -> dict[str, Control]:
     policy, full = chosen.choice.policy, measured.costs.full
-    goal = AccuracyGoal(spec.accuracy.max_loss, spec.accuracy.luck_credit, spec.accuracy.standard_errors)
-    single = choose_policy(table.rows(chosen.rows_a), goal, Search(max_branches=1, dbp=spec.search.dbp))
+    search = Search(max_branches=1, dbp=spec.search.dbp)
+    single = choose_policy(table.rows(chosen.rows_a), spec.accuracy.goal, search)
     unpruned = ExitPolicy(policy.thresholds, (None,) * table.count)
     outcomes = {
         "oracle_exit": oracle_exit(measured),
@@ -354,7 +342,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, DbpSpec):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
+        plain: dict[str, Any] = {}
+        for key, inner in value.items():
+            plain |= _plain(inner) if key == "paired" else {key: _plain(inner)}
+        return plain
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -13,6 +13,7 @@ from archsim.config.document import Document
 from archsim.config.validation import validate
 from archsim.config.workload import Name
 from archsim.config.yaml_io import read_document
+from archsim.exits.structure import AccuracyGoal
 
 Count = Annotated[int, Field(ge=1, le=1 << 20)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -54,6 +55,11 @@ class AccuracyGoalSpec(ConfigModel):
     certify: bool = True
     """Search on one half of the images and tighten all thresholds until a test at 5 % passes on the other half."""
 
+    @property
+    def goal(self) -> AccuracyGoal:
+        """What a policy must meet on the images that choose it."""
+        return AccuracyGoal(self.max_loss, self.luck_credit, self.standard_errors)
+
 
 class ExitSearchSpec(ConfigModel):
     """What may be chosen."""
@@ -78,6 +84,9 @@ class ExitsBuildSpec(ConfigModel):
     """The int8 workload whose branches are the candidates: built-in name, or path relative to this file."""
     classifier: Name | None = None
     """Branch that becomes the end of the trunk: another classifier, or a shorter network; its own when left out."""
+    shorten: Annotated[list[str], Field(min_length=1)] | None = None
+    """Branches, by name or pattern, one of which ends the trunk for all images: that of the cheapest network that still
+    meets ``accuracy`` against the longer one; none where none does."""
     data: ExitDataSpec = ExitDataSpec()
     shared: list[Name] = []
     """Workloads in the output folder: weights and zero maps that they hold already are not written again."""

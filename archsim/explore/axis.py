@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -124,6 +125,25 @@ def parse_axis(text: str) -> Axis:
     except InvalidInput as error:
         problems = [Problem(str(position), key, found.message, found.hint) for found in error.problems]
         raise InvalidInput(problems) from None
+
+
+def value_text(value: Scalar) -> str:
+    """A value as ``--set KEY=VALUE`` reads it back.
+
+    >>> value_text(8), value_text("gate"), value_text("8"), value_text(True), value_text(None)
+    ('8', 'gate', '"8"', 'true', 'null')
+    """
+    if isinstance(value, str) and value and parse_text(value) == value:
+        return value
+    return json.dumps(value)
+
+
+def parse_text(text: str) -> object:
+    """What a text means after ``--set KEY=``; None where it means nothing."""
+    try:
+        return parse_value(text, Position("value"))
+    except InvalidInput:
+        return None
 
 
 def _range(found: re.Match[str], position: Position, key: str) -> RangeSpec:

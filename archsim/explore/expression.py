@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +57,10 @@ class Constraint:
     text: str
     tree: ast.expr
     keys: tuple[str, ...]
+
+    def reads(self, keys: Collection[str]) -> bool:
+        """Whether it depends on one of some keys."""
+        return not set(self.keys).isdisjoint(keys)
 
     def holds(self, lookup: Lookup) -> bool:
         """Whether a point satisfies it. Raises InvalidInput where values do not go together, as a text times a text."""

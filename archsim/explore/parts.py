@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from archsim.api import Part, simulate, simulate_part
@@ -11,7 +12,7 @@ from archsim.counters import Counters
 from archsim.explore.task import Outcome, Task, attempt, flatten, trace_of, workload_of
 from archsim.network.graph import Network
 from archsim.results.aggregate import LayerSums, RunSums
-from archsim.results.run_result import ImageResult
+from archsim.results.run_result import ImageResult, RunResult
 
 
 def ranges(images: int, size: int) -> list[tuple[int, int]]:
@@ -25,44 +26,46 @@ def ranges(images: int, size: int) -> list[tuple[int, int]]:
 
 def run_part(task: Task, first: int, last: int) -> Outcome:
     """Simulate some images of a point. The result is the part as plain data; failures as in ``run_task``."""
+    return attempt(lambda: simulated_part(task, first, last))
 
-    def work() -> dict[str, Any]:
-        workload, trace = workload_of(task.workload), trace_of(task)
-        assert trace is not None
-        part = simulate_part(
-            workload,
-            trace.rows(first, last),
-            first,
-            arch=task.arch,
-            energy_table=task.energy_table,
-            overrides=task.overrides,
-            engine=task.engine,
-        )
-        return part_to_json(part)
 
-    return attempt(work)
+def simulated_part(task: Task, first: int, last: int) -> dict[str, Any]:
+    """The part as plain data. Raises as :func:`archsim.api.simulate`."""
+    trace = trace_of(task)
+    assert trace is not None
+    part = simulate_part(
+        workload_of(task.workload),
+        trace.rows(first, last),
+        first,
+        arch=task.arch,
+        energy_table=task.energy_table,
+        overrides=task.overrides,
+        engine=task.engine,
+    )
+    return part_to_json(part)
 
 
 def join(task: Task, parts: Sequence[dict[str, Any]]) -> Outcome:
     """The result of a point from all its parts, in the order of the images: the same as if it had been run whole."""
+    return attempt(lambda: flatten(joined(task, parts)))
 
-    def work() -> dict[str, Any]:
-        workload = workload_of(task.workload)
-        result = simulate(
-            workload,
-            arch=task.arch,
-            energy_table=task.energy_table,
-            images=task.images,
-            data=trace_of(task),
-            overrides=task.overrides,
-            engine=task.engine,
-            arrivals=task.arrivals,
-            seed=task.seed,
-            parts=[part_from_json(part, workload.network) for part in parts],
-        )
-        return flatten(result)
 
-    return attempt(work)
+def joined(task: Task, parts: Sequence[dict[str, Any]], out_dir: Path | None = None) -> RunResult:
+    """The run itself, written to ``out_dir`` where there is one; without parts the images are simulated here."""
+    workload = workload_of(task.workload)
+    return simulate(
+        workload,
+        arch=task.arch,
+        energy_table=task.energy_table,
+        images=task.images,
+        data=trace_of(task),
+        overrides=task.overrides,
+        engine=task.engine,
+        arrivals=task.arrivals,
+        seed=task.seed,
+        out_dir=out_dir,
+        parts=[part_from_json(part, workload.network) for part in parts] or None,
+    )
 
 
 def part_to_json(part: Part) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from archsim.config.extends import find_file
 from archsim.config.fields import dotted_keys
 from archsim.config.load import load_arch
 from archsim.errors import InvalidInput, Problem, did_you_mean
-from archsim.explore.axis import Axis, axis_of
+from archsim.explore.axis import Axis, axis_of, value_text
+from archsim.explore.derived import AREA, area_mm2
 from archsim.explore.expression import Constraint, parse_constraint
 from archsim.explore.spec import MAX_POINTS, Scalar, SweepSpec
 from archsim.resources import Kind
@@ -65,8 +66,9 @@ class Space:
         for text in spec.constraints:
             try:
                 constraints.append(parse_constraint(text))
+                readable = (*known, *AREA)
                 problems += [
-                    found for key in constraints[-1].keys for found in _key_problems(key, known, text)
+                    found for key in constraints[-1].keys for found in _key_problems(key, readable, text)
                 ]
             except InvalidInput as error:
                 problems += error.problems
@@ -99,16 +101,30 @@ class Space:
         return self.size
 
     def allows(self, params: Params) -> bool:
-        """Whether all constraints hold; keys that are not varied have the value of the accelerator."""
+        """Whether all constraints hold; keys that are not varied have the value of the accelerator.
+
+        An accelerator that cannot be built has no area: such a point stays, and fails with the reason.
+        """
+        arch = str(params.get("arch", self.spec.arch))
 
         def lookup(key: str) -> Any:
+            if key in AREA:
+                return self._area_mm2(arch, params)
             if key in params:
                 return params[key]
             if key in RUN_KEYS:
                 return getattr(self.spec, key)
-            return _arch_value(str(params.get("arch", self.spec.arch)), key)
+            return _arch_value(arch, key)
 
-        return all(constraint.holds(lookup) for constraint in self.constraints)
+        return all(
+            constraint.holds(lookup)
+            for constraint in self.constraints
+            if not constraint.reads(AREA) or self._area_mm2(arch, params) is not None
+        )
+
+    def _area_mm2(self, arch: str, params: Params) -> float | None:
+        table = params.get("energy_table", self.spec.energy_table)
+        return area_mm2(arch, None if table is None else str(table), overrides_of(params))
 
     def _combinations(self) -> Iterator[Params]:
         keys = [axis.key for axis in self.axes]
@@ -135,6 +151,15 @@ class Space:
                 return
 
 
+def overrides_of(params: Params) -> tuple[str, ...]:
+    """What a point changes in its accelerator, as ``--set`` writes it.
+
+    >>> overrides_of({"images": 4, "pe_array.rows": 8, "pe_array.zero": "gate"})
+    ('pe_array.rows=8', 'pe_array.zero=gate')
+    """
+    return tuple(f"{key}={value_text(value)}" for key, value in params.items() if key not in RUN_KEYS)
+
+
 def workload_references(spec: SweepSpec) -> tuple[str, ...]:
     """The workloads of a sweep: the one that it names, or those that it varies."""
     return tuple(
@@ -155,7 +180,8 @@ def _latin_hypercube(points: int, axes: int, seed: int) -> np.ndarray[Any, np.dt
 def _known_keys(workloads: Mapping[str, Workload]) -> tuple[str, ...]:
     branches = {branch.name for workload in workloads.values() for branch in workload.network.branches}
     arch = [key for key in dotted_keys(ArchSpec) if key not in _NAMES]
-    return (*RUN_KEYS, *arch, *(f"exits.{name}.threshold" for name in sorted(branches)))
+    of_branch = ("exits.{}.threshold", "dbp.{}.min_sum", "dbp.{}.max_sum")
+    return (*RUN_KEYS, *arch, *(key.format(name) for name in sorted(branches) for key in of_branch))
 
 
 def _key_problems(key: str, known: tuple[str, ...], where: str = "space") -> list[Problem]:

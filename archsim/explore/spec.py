@@ -115,7 +115,8 @@ class SweepSpec(ConfigModel):
     space: dict[str, Scalar | list[Scalar] | RangeSpec] = {}
     """Values by configuration key (``pe_array.rows``); also ``arch``, ``energy_table``, ``images``, ``arrivals``."""
     constraints: list[str] = []
-    """Comparisons over configuration keys that every point satisfies, as ``pe_array.rows * pe_array.cols <= 256``."""
+    """Comparisons that every point satisfies, over configuration keys and the ``area`` of the chip in mm2, as
+    ``pe_array.rows * pe_array.cols <= 256``."""
     sample: SampleSpec = SampleSpec()
     search: SearchSpec | None = None
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from archsim import api
 from archsim.errors import InvalidInput, Problem
-from archsim.explore.cluster import DaskCluster
-from archsim.explore.pool import LocalPool, Workers
-from archsim.explore.request import spec_from
+from archsim.explore.request import spec_of
 from archsim.explore.runner import Runner
 from archsim.explore.search import search
 from archsim.explore.space import Point, Space, workload_references
@@ -22,6 +18,7 @@ from archsim.explore.store import SweepStore
 from archsim.explore.table import SweepTable, read_table
 from archsim.explore.task import FAILED, Hasher, Outcome, Task, run_task
 from archsim.explore.traces import prepare_traces
+from archsim.explore.workers import open_workers
 from archsim.results.source import Progress, Workload
 from archsim.results.store import check_out_dir
 
@@ -72,12 +69,11 @@ def sweep(
     Columns are named as in ``points.csv``, with units: ``table["latency_us.mean"]``, ``table.to_pandas()``.
     Raises InvalidInput for anything that cannot be used, MissingExtra when ``scheduler`` or ``search`` need one.
     """
-    content = {"schema": "archsim.sweep/1", "name": Path(workload).stem, "workload": str(workload), **options}
     if space is not None:
-        content["space"] = {
+        options["space"] = {
             key: list(value) if isinstance(value, tuple | range) else value for key, value in space.items()
         }
-    spec = spec_from(content)
+    spec = spec_of(workload, **options)
     run_sweep(spec, Path(out_dir), jobs=jobs, scheduler=scheduler, resume=resume, progress=progress)
     return read_table(Path(out_dir))
 
@@ -101,7 +97,7 @@ def run_sweep(
     """
     check_out_dir(out_dir)
     prepared = _Prepared.of(spec)
-    with SweepStore.create(out_dir, resume=resume) as store, _workers(jobs, scheduler) as workers:
+    with SweepStore.create(out_dir, resume=resume) as store, open_workers(jobs, scheduler) as workers:
         traces = prepare_traces(spec, prepared.workloads, out_dir, trace_progress)
         store.begin(spec)
         counter = _Counter(prepared.total, progress)
@@ -131,13 +127,6 @@ def estimate(spec: SweepSpec, out_dir: Path) -> Estimate:
     run_task(Task.of(spec, {**middle.params, "images": 1}, traces.paths))  # reads files, loads kernels
     size = prepared.space.size if spec.search is None else count
     return Estimate(count, size - count, middle, run_task(task))
-
-
-def default_jobs() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -174,11 +163,3 @@ class _Counter:
         self.done += points
         if self.progress is not None:
             self.progress(self.done, self.total)
-
-
-@contextmanager
-def _workers(jobs: int | None, scheduler: str | None) -> Iterator[Workers]:
-    opened: AbstractContextManager[Workers]
-    opened = LocalPool.open(jobs or default_jobs()) if scheduler is None else DaskCluster.open(scheduler)
-    with opened as workers:
-        yield workers

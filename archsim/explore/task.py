@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from archsim import __version__, api
-from archsim.config.document import Position
 from archsim.config.load import config_hash, load_dram_preset, load_energy_table, read_arch
-from archsim.config.yaml_io import parse_value
-from archsim.errors import ArchsimError, InvalidInput
-from archsim.explore.space import RUN_KEYS, Params
-from archsim.explore.spec import Scalar, SweepSpec
+from archsim.errors import ArchsimError
+from archsim.explore.space import RUN_KEYS, Params, overrides_of
+from archsim.explore.spec import SweepSpec
 from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import load_trace
 from archsim.results.run_result import RunResult
@@ -49,12 +47,9 @@ class Task:
     def of(cls, spec: SweepSpec, params: Params, traces: Mapping[str, Sequence[Path]]) -> Task:
         """A point of a space as work. traces: by workload."""
         run = {key: params.get(key, getattr(spec, key)) for key in RUN_KEYS}
-        overrides = tuple(
-            f"{key}={value_text(value)}" for key, value in params.items() if key not in RUN_KEYS
-        )
         workload = str(run.pop("workload"))
         files = tuple(map(str, traces[workload]))
-        return cls(workload=workload, overrides=overrides, traces=files, **run)
+        return cls(workload=workload, overrides=overrides_of(params), traces=files, **run)
 
 
 @dataclass(frozen=True)
@@ -70,25 +65,6 @@ class Outcome:
     result: dict[str, Any]
     lasting: bool = True
     wall_s: float = 0.0
-
-
-def value_text(value: Scalar) -> str:
-    """A value as ``--set KEY=VALUE`` reads it back.
-
-    >>> value_text(8), value_text("gate"), value_text("8"), value_text(True), value_text(None)
-    ('8', 'gate', '"8"', 'true', 'null')
-    """
-    if isinstance(value, str) and value and parse_text(value) == value:
-        return value
-    return json.dumps(value)
-
-
-def parse_text(text: str) -> object:
-    """What a text means after ``--set KEY=``; None where it means nothing."""
-    try:
-        return parse_value(text, Position("value"))
-    except InvalidInput:
-        return None
 
 
 def flatten(result: RunResult) -> dict[str, Any]:

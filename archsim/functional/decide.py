@@ -8,14 +8,13 @@ follows from ISOCC 2020, pp. 127-128 (a decision from the outputs of the fully c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from archsim.config.workload import DbpSpec
-from archsim.errors import InvalidInput, Problem, did_you_mean
+from archsim.errors import InvalidInput, Problem
 from archsim.functional.trace import NOT_COMPUTED, FunctionalTrace
 from archsim.network.graph import FINAL, Network
 
@@ -42,26 +41,14 @@ class Policy:
     def of(
         cls,
         network: Network,
-        thresholds: Mapping[str, int | None] | None = None,
         *,
         exits_enabled: bool = True,
         dbp_enabled: bool = True,
     ) -> Policy:
-        """The network's own thresholds and bounds, some thresholds replaced by branch name.
-
-        Raises InvalidInput listing every name that is no branch of the network.
-        """
-        replaced = dict(thresholds or {})
-        names = tuple(branch.name for branch in network.branches)
-        unknown = [name for name in replaced if name not in names]
-        if unknown:
-            message = f"the network {network.name} has no such branch"
-            raise InvalidInput(
-                Problem("exits", f"exits.{name}", message, did_you_mean(name, names)) for name in unknown
-            )
+        """The network's own thresholds and bounds."""
         return cls(
-            names,
-            tuple(replaced.get(branch.name, branch.threshold) for branch in network.branches),
+            tuple(branch.name for branch in network.branches),
+            tuple(branch.threshold for branch in network.branches),
             tuple(branch.dbp for branch in network.branches),
             exits_enabled,
             dbp_enabled,

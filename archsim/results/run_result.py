@@ -9,6 +9,7 @@ from typing import Any
 from archsim.energy.uncertainty import EnergyTerm
 from archsim.functional.statistics import BranchStatistics
 from archsim.results.host import Host
+from archsim.results.paired import Discordant
 
 
 @dataclass(frozen=True)
@@ -164,14 +165,6 @@ class RunResult:
     def to_json(self) -> dict[str, Any]:
         """The JSON object: plain dicts, lists, strings and numbers, keys in the order of the fields."""
         return _plain(self, without="per_image")
-
-
-@dataclass(frozen=True)
-class Discordant:
-    """Images that only the full network has right (``b``) and that only the early-exit network has right (``c``)."""
-
-    b: int
-    c: int
 
 
 @dataclass(frozen=True)

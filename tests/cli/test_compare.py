@@ -190,6 +190,12 @@ def test_tables_tell_what_means_hide() -> None:
 def test_conventional_branches_have_a_step_of_their_own(tiny: Path, tmp_path: Path) -> None:
     found = compare(tiny, "--conventional", conventional(tmp_path / "conventional"))
     steps = {rung["step"]: rung for rung in found["ladder"]}
+    first = found["ladder"][0]
+    assert len({rung["accuracy"] for rung in found["ladder"]}) > 1
+    for rung in found["ladder"]:
+        delta_pp = 100 * (rung["accuracy"] - first["accuracy"])
+        assert rung["paired"]["delta_pp"] == pytest.approx(delta_pp, abs=1e-12)
+    assert found["ladder"][-1]["paired"] == found["baselines"][0]["paired"], "dense-rs is the first rung"
     assert steps["+ early exit, conventional branches"]["workload"] == "conventional"
     assert steps["+ low-cost branch structures"]["workload"] == "tiny"
     assert steps["+ DBP"]["note"] == "no branch of the workload has DBP bounds"
@@ -240,6 +246,7 @@ def test_a_network_without_weights_is_compared_in_time_and_energy(tmp_path: Path
     found = compare(path, "--arch", "skip-rs", "--images", "2")
     assert found["baselines"][0]["accuracy"] is None and found["baselines"][0]["paired"] is None
     assert found["baselines"][0]["energy_saving"] > 0
+    assert [rung["paired"] for rung in found["ladder"]] == [None] * 3
     assert [rung["step"] for rung in found["ladder"]] == ["dense", "+ zero gating", "+ zero skipping"]
 
 

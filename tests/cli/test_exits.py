@@ -156,6 +156,7 @@ def test_text_names_branches_and_reasons(folder: Path) -> None:
         ({"accuracy": {"max_loss": 0.002}}, ["accuracy.max_loss"]),
         ({"arch": "dense-rs"}, ["arch"]),
         ({"classifier": "lat"}, ["classifier"]),
+        ({"shorten": ["l*", "erly"]}, ["shorten.1"]),
         ({"accuracy": {"max_loss": 0}}, ["accuracy.max_loss"]),
         ({"data": {"trace_images": 5}}, ["data.trace_images"]),
         ({"objective": "power", "cost_images": 0, "serch": {}}, ["serch", "objective", "cost_images"]),
@@ -188,6 +189,25 @@ def test_a_branch_becomes_the_end_of_the_trunk(folder: Path) -> None:
     with np.load(folder / "before.npz") as old, np.load(folder / "after.npz") as new:
         for key in ("predictions", "margins"):
             np.testing.assert_array_equal(new[f"exits/final/{key}"], old[f"exits/late/{key}"])
+
+
+def test_the_trunk_ends_at_the_cheapest_branch_that_keeps_the_accuracy(folder: Path) -> None:
+    path = spec(folder, objective="macs", shorten=["*"], search={"candidates": []})
+    result = exits(path, "--out", folder / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    early, late = report["cuts"]
+    assert [(cut["name"], cut["after"]) for cut in (early, late)] == [("early", "pool1"), ("late", "gap")]
+    assert early["met"] and early["accuracy"] == 1 and early["discordant"]["b"] == 0
+    before, after = (api.load(file).network for file in (folder / "tiny.yaml", folder / "out" / "small.yaml"))
+    assert [layer.name for layer in after.layers] == ["conv1", "pool1", "gap", "fc"] and not after.branches
+    assert early["cost_fraction"] == after.macs / before.macs
+    assert api.evaluate(folder / "out" / "small.yaml").accuracy == 1
+    assert report["accuracy"] == report["full_network_accuracy"] == 1, (
+        "the shorter network is the full one now"
+    )
+    text = exits(path, "--out", folder / "text")
+    assert "early  pool1" in text.stdout and "early ends the trunk" in text.stderr
 
 
 def test_no_candidates_give_the_full_network(folder: Path) -> None:

@@ -114,6 +114,26 @@ def test_thresholds_can_be_overridden(tiny: Path, threshold: int, early: int) ->
     assert run_json("evaluate", tiny, "--set", override)["exits"] == {"early": early, "final": 12 - early}
 
 
+@pytest.mark.parametrize("engine", ["tile", "segment"])
+def test_dbp_bounds_can_be_overridden(tiny: Path, engine: str) -> None:
+    """Those of the accelerator do what the same bounds in the workload file do, cycle by cycle."""
+    document = yaml.safe_load(tiny.read_text())
+    assert "dbp" not in document["branches"][0]
+    words = ("simulate", "--engine", engine)
+    pruned = run_json(*words, tiny, "--set", "dbp.early.min_sum=1000", "--set", "dbp.early.max_sum=2400")
+    document["branches"][0]["dbp"] = {"min_sum": 1000, "max_sum": 2400}
+    tiny.write_text(yaml.safe_dump(document))
+    written = run_json(*words, tiny)
+    differs = ("host", "overrides", "config_hash")
+    assert {key: value for key, value in pruned.items() if key not in differs} == {
+        key: value for key, value in written.items() if key not in differs
+    }
+    assert 0 < pruned["branches"]["early"]["skipped_by_dbp"] < 12
+    assert pruned["energy_uj_per_image"]["by_component"]["dbp_unit"] > 0
+    evaluated = run_json("evaluate", tiny, "--set", "dbp.early.max_sum=0")
+    assert evaluated["branches"]["early"] == {"evaluated": 0, "skipped_by_dbp": 12, "exited": 0}
+
+
 def test_a_path_and_another_table_change_the_hashes(tiny: Path) -> None:
     base = run_json("simulate", tiny)
     narrow = run_json("simulate", tiny, "--set", "pe_array.rows=6")

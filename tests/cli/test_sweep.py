@@ -1,53 +1,26 @@
-"""``archsim sweep``: rows that equal single simulations, what fails, what is kept, what goes on."""
+"""``archsim sweep``: rows that equal single simulations."""
 
 from __future__ import annotations
 
-import csv
 import json
-import sqlite3
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
-import archsim
 from archsim import api
 from archsim.cli.main import cli
-from archsim.errors import InvalidInput, MissingExtra
-from archsim.explore import sweep as sweep_module
-from archsim.explore.pool import LocalPool
-from archsim.explore.store import SweepStore
 from archsim.explore.table import read_table
 from archsim.explore.task import flatten
 from archsim.explore.work import Job
-from archsim.results.run_result import RunResult
 from tests.builders import random_images, tiny_document, write_workload
-from tests.inline_workers import InlineWorkers
+from tests.sweeps import assert_row_is, rows_of, sweep
 
 GRID = ("--set", "pe_array.rows=4,8", "--set", "global_buffer.size_kib=4,27,54")
 """Six points, two of which are impossible: filters alone need 8 KiB."""
-
-
-def sweep(*words: object) -> Result:
-    return CliRunner().invoke(cli, ["sweep", *(str(word) for word in words)])
-
-
-def rows_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "points.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
-    """The jobs of the sweeps of a test, which are performed in this process."""
-    performed: list[Job] = []
-    monkeypatch.setattr(LocalPool, "open", InlineWorkers(performed).open)
-    return performed
 
 
 @pytest.fixture(scope="module")
@@ -213,11 +186,6 @@ def test_options_of_a_point_are_those_of_simulate(tiny: Path, tmp_path: Path) ->
         assert_row_is(row, expected)
 
 
-def assert_row_is(row: dict[str, str], expected: RunResult) -> None:
-    flat = flatten(expected)
-    assert {key: row[key] for key in flat} == {key: str(value) for key, value in flat.items()}
-
-
 @pytest.mark.usefixtures("jobs")
 def test_the_trace_that_ships_is_used_where_it_lies(tiny: Path, tmp_path: Path) -> None:
     api.evaluate(tiny, save_trace=tiny.parent / "tiny.trace.npz")
@@ -246,199 +214,3 @@ def test_other_images(tiny: Path, tmp_path: Path) -> None:
         rows_of(tmp_path / "out")[0],
         api.simulate(tiny, data=tmp_path / "mine.npz", overrides=["pe_array.rows=8"]),
     )
-
-
-@pytest.mark.usefixtures("jobs")
-def test_a_big_simulation_in_parts_is_the_same(tiny: Path, tmp_path: Path) -> None:
-    words = ("--set", "pe_array.zero=gate,skip", "--arrivals", "20000")
-    assert sweep(tiny, *words, "--part-images", 5, "--out", tmp_path / "parts").exit_code == 0
-    assert sweep(tiny, *words, "--out", tmp_path / "whole").exit_code == 0
-    assert (tmp_path / "parts" / "points.csv").read_bytes() == (
-        tmp_path / "whole" / "points.csv"
-    ).read_bytes()
-
-
-def test_parts_that_are_there_are_not_simulated_again(
-    tiny: Path, tmp_path: Path, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add = SweepStore.add_part
-
-    def add_two(store: SweepStore, identity: str, first: int, part: str) -> None:
-        add(store, identity, first, part)
-        if first == 2:
-            raise KeyboardInterrupt
-
-    words = (tiny, "--part-images", 2, "--out", tmp_path / "out")
-    with monkeypatch.context() as patch:
-        patch.setattr(SweepStore, "add_part", add_two)
-        assert sweep(*words).exit_code == 130
-    kept = {job["first"] for job in jobs[:2]}
-    jobs.clear()
-    assert sweep(*words, "--resume").exit_code == 0
-    assert {job["first"] for job in jobs} == set(range(0, 12, 2)) - kept
-    assert_row_is(rows_of(tmp_path / "out")[0], api.simulate(tiny))
-
-
-@pytest.mark.usefixtures("jobs")
-def test_an_interrupt_keeps_what_is_finished(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add = SweepStore.add_outcome
-
-    def add_two(store: SweepStore, *words: Any) -> None:
-        add(store, *words)
-        if store.counts()["ok"] == 2:
-            raise KeyboardInterrupt
-
-    words = (tiny, "--set", "pe_array.rows=4..16:2", "--out", tmp_path / "out")
-    with monkeypatch.context() as patch:
-        patch.setattr(SweepStore, "add_outcome", add_two)
-        result = sweep(*words)
-    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "\ninterrupted\n")
-    assert len(rows_of(tmp_path / "out")) == 2
-    assert sweep("--resume", "--out", tmp_path / "out").exit_code == 0
-    assert sweep(*words[:-1], tmp_path / "whole").exit_code == 0
-    assert (tmp_path / "out" / "points.csv").read_bytes() == (tmp_path / "whole" / "points.csv").read_bytes()
-
-
-@pytest.mark.usefixtures("jobs")
-def test_two_writers_in_one_folder(tiny: Path, tmp_path: Path) -> None:
-    with SweepStore.create(tmp_path / "out", resume=False):
-        result = sweep(tiny, "--set", "pe_array.rows=8", "--resume", "--out", tmp_path / "out")
-    assert result.exit_code == 3
-    assert "found another sweep that is writing into the folder" in result.stderr
-
-
-def test_a_folder_that_is_damaged_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "sweep.sqlite").write_bytes(b"no database" * 100)
-    result = sweep("--best", "energy", "--out", tmp_path)
-    assert result.exit_code == 3
-    assert "sweep.sqlite: cannot be used (file is not a database)" in result.stderr
-    assert sweep("--best", "energy", "--out", tmp_path / "none").exit_code == 3
-
-
-def test_a_dry_run_counts_and_simulates_one_point(tiny: Path, tmp_path: Path) -> None:
-    words = ("--set", "pe_array.rows=4,8,12", "--where", "pe_array.rows > 4", "--jobs", 2, "--dry-run")
-    result = sweep(tiny, *words, "--out", tmp_path / "out", "--json")
-    found = json.loads(result.stdout)
-    assert (found["points"], found["excluded"], found["jobs"]) == (2, 1, 2)
-    assert found["seconds"] == pytest.approx(found["seconds_a_point"]) and found["seconds"] > 0
-    assert not (tmp_path / "out" / "sweep.sqlite").exists()
-    assert "2 (1 more are excluded" in sweep(tiny, *words, "--out", tmp_path / "out").stdout
-    nothing = sweep(tiny, *words, "--where", "pe_array.rows > 99", "--out", tmp_path / "out")
-    assert (nothing.exit_code, "found no point" in nothing.stderr) == (3, True)
-
-
-@pytest.mark.usefixtures("jobs")
-def test_a_sweep_file(tiny: Path, tmp_path: Path) -> None:
-    file = tmp_path / "s.yaml"
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "schema": "archsim.sweep/1",
-                "name": "rows",
-                "workload": "tiny/tiny.yaml",
-                "images": 3,
-                "space": {"pe_array.rows": [4, 8]},
-            }
-        )
-    )
-    assert sweep(file, "--out", tmp_path / "out").exit_code == 0
-    assert [row["images"] for row in rows_of(tmp_path / "out")] == ["3", "3"]
-    assert read_table(tmp_path / "out").name == "rows"
-
-
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        ((), 2),
-        (("--out", "x"), 2),
-        (("digits",), 2),
-        (("digits", "--out", "x", "--jobs", 0), 2),
-        (("digits", "--out", "x", "--sample", "grid:3"), 3),
-        (("digits", "--out", "x", "--set", "pe_array.rows"), 3),
-        (("digits", "--out", "x", "--set", "pe_aray.rows=3"), 3),
-        (("digts", "--out", "x"), 3),
-        (("--resume", "--out", "x"), 3),
-    ],
-)
-def test_wrong_use(
-    words: tuple[object, ...], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    result = sweep(*words)
-    assert (result.exit_code, result.stdout) == (code, "")
-    assert not any(tmp_path.iterdir())
-
-
-# --- Python interface -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("jobs")
-def test_the_python_interface(tiny: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pandas")
-    done: list[tuple[int, int]] = []
-    table = archsim.sweep(
-        tiny,
-        {"pe_array.rows": range(4, 9, 4), "pe_array.zero": ("gate",)},
-        out_dir=tmp_path / "out",
-        jobs=1,
-        images=4,
-        progress=lambda points, total: done.append((points, total)),
-    )
-    assert done == [(1, 2), (2, 2)]
-    assert (len(table), table.params, table.varied) == (
-        2,
-        ["pe_array.rows", "pe_array.zero"],
-        ["pe_array.rows"],
-    )
-    expected = [
-        api.simulate(tiny, images=4, overrides=[f"pe_array.rows={rows}", "pe_array.zero=gate"])
-        for rows in (4, 8)
-    ]
-    assert table["energy"].tolist() == [result.energy_uj_per_image.total for result in expected]
-    assert table["pe_array.zero"].tolist() == ["gate", "gate"]
-    frame = table.to_pandas()
-    assert frame["latency_us.mean"].tolist() == [result.latency_us.mean for result in expected]
-    assert frame["param.pe_array.rows"].tolist() == [4, 8]
-    with pytest.raises(InvalidInput, match="spce"):
-        archsim.sweep(tiny, out_dir=tmp_path / "b", spce={})
-
-
-@pytest.mark.usefixtures("jobs")
-def test_missing_extras(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("distributed", "optuna", "pandas"):
-        monkeypatch.setitem(sys.modules, name, None)
-    words = (tiny, "--set", "pe_array.rows=8", "--out", tmp_path / "a")
-    result = sweep(*words, "--scheduler", "tcp://127.0.0.1:1")
-    assert (result.exit_code, result.stderr) == (
-        5,
-        '--scheduler needs the extra "cluster": pip install "archsim[cluster]"\n',
-    )
-    search = {"objectives": {"energy": "min"}, "points": 2}
-    with pytest.raises(MissingExtra, match="dse"):
-        archsim.sweep(tiny, {"pe_array.rows": [4, 8]}, search=search, out_dir=tmp_path / "b", jobs=1)
-    table = archsim.sweep(tiny, {"pe_array.rows": [4]}, out_dir=tmp_path / "c", jobs=1)
-    with pytest.raises(MissingExtra, match="data"):
-        table.to_pandas()
-
-
-@pytest.mark.usefixtures("jobs")
-def test_readers_see_whole_rows_while_it_runs(tiny: Path, tmp_path: Path) -> None:
-    seen: list[int] = []
-
-    def look(done: int, _total: int) -> None:
-        with sqlite3.connect(tmp_path / "out" / "sweep.sqlite") as connection:
-            seen.append(connection.execute("select count(*) from results").fetchone()[0])
-        seen.append(done)
-
-    spec = sweep_module.spec_from(
-        {
-            "schema": "archsim.sweep/1",
-            "name": "s",
-            "workload": str(tiny),
-            "space": {"pe_array.rows": [4, 6, 8]},
-        }
-    )
-    sweep_module.run_sweep(spec, tmp_path / "out", jobs=1, progress=look)
-    assert seen == [1, 1, 2, 2, 3, 3]

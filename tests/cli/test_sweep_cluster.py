@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from archsim.api import simulate
 from archsim.cli.main import cli
 from archsim.errors import InvalidInput
 from archsim.explore import pool
+from archsim.explore.request import spec_from
 from archsim.explore.spec import SweepSpec
-from archsim.explore.sweep import run_sweep, spec_from
+from archsim.explore.spread import simulate_spread
+from archsim.explore.sweep import run_sweep
 from tests.builders import write_workload
 from tests.inline_workers import InlineWorkers
 
@@ -112,6 +115,10 @@ def test_the_images_of_one_simulation_are_spread(cluster: Cluster, spec: SweepSp
     assert (tmp_path / "parts" / "points.csv").read_bytes() == (
         tmp_path / "whole" / "points.csv"
     ).read_bytes()
+    simulate_spread(spec.workload, scheduler=cluster.address, out_dir=tmp_path / "spread")
+    simulate(spec.workload, out_dir=tmp_path / "one")
+    for name in ("images.csv", "layers.csv"):
+        assert (tmp_path / "spread" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
 
 
 def test_kill_9_of_a_worker_of_the_scheduler(

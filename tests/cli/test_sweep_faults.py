@@ -15,8 +15,9 @@ from click.testing import CliRunner
 
 from archsim.cli.main import cli
 from archsim.explore import pool
+from archsim.explore.request import spec_from
 from archsim.explore.spec import SweepSpec
-from archsim.explore.sweep import run_sweep, spec_from
+from archsim.explore.sweep import run_sweep
 from archsim.explore.table import read_table
 from tests.builders import write_workload
 from tests.inline_workers import InlineWorkers
@@ -94,7 +95,7 @@ def test_kill_9_of_the_sweep_then_resume(spec: SweepSpec, expected: bytes, tmp_p
     for key, values in SPACE.items():
         words += ["--set", f"{key}={','.join(map(str, values))}"]
     running = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600  # a busy machine needs minutes to start three processes
     while finished(out) < 3 and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     workers = children_of(running.pid)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from archsim.explore.sweep import run_sweep, spec_from
+from archsim.explore.request import spec_from
+from archsim.explore.sweep import run_sweep
 
 POINTS = 10_000
 

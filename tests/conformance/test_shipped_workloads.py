@@ -11,6 +11,7 @@ import pytest
 from archsim import api
 from archsim.config.load import load_workload
 from archsim.datasets import iter_images
+from archsim.exits.spec import load_exits_spec
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace_io import load_trace
@@ -129,6 +130,20 @@ FAMILY = (
     *("vgg16-cifar10", "vgg16-cifar10-gap", "vgg16-cifar10-locoexnet", "vgg16-cifar10-branchynet"),
     *("vgg16-cifar10-sdn", "vgg16-fat-cifar10", "vgg16-fat-cifar10-locoexnet"),
 )
+
+
+def test_networks_of_one_head_are_chosen_with_one_goal_of_accuracy(repository: Path) -> None:
+    """Otherwise the ladder would compare accuracies that were never asked to be equal."""
+    goals: dict[tuple[str, str | None], set[str]] = {}
+    chosen = 0
+    for file in sorted((repository / "workloads" / "exits").glob("*.yaml")):
+        spec = load_exits_spec(file).spec
+        if spec.search.candidates != [] or spec.shorten is not None:
+            asked = (spec.accuracy.model_dump(), spec.data.model_dump(), spec.objective)
+            goals.setdefault((spec.workload, spec.classifier), set()).add(repr(asked))
+            chosen += 1
+    assert all(len(found) == 1 for found in goals.values()), goals
+    assert chosen > len(goals), "some head has several networks"
 
 
 @pytest.mark.parametrize("name", FAMILY)

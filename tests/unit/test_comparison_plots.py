@@ -36,6 +36,7 @@ def comparison() -> Comparison:
             "step_energy_saving": 0.0,
             "step_energy_saving_range": (0.0, 0.0),
             "step_saved_by_component_uj": {},
+            "paired": None,
         }
         told = {"step": step, "note": "", "speedup": speedup, "step_speedup": speedup, "energy_saving": 0.0}
         return Rung(**vars(measured(run)), **told, **nothing)

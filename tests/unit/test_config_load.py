@@ -329,14 +329,15 @@ def test_layers_that_do_not_fit_are_reported_in_the_file(workload_file: Path) ->
 
 def test_exits_of_an_accelerator_are_branches_of_the_network(workload_file: Path) -> None:
     network = load_network(load_workload(workload_file))
-    check_exits(load_arch(PRESET, ["exits.early.threshold=3"]), network)
-    overrides = ["exits.eraly.threshold=3", "exits.zzz.threshold=4"]
+    check_exits(load_arch(PRESET, ["exits.early.threshold=3", "dbp.early.min_sum=3"]), network)
+    overrides = ["exits.eraly.threshold=3", "exits.zzz.threshold=4", "dbp.erly.max_sum=5"]
     loaded = read_arch(PRESET, overrides)
     with pytest.raises(InvalidInput) as caught:
         check_exits(loaded.spec, network, loaded.document)
     assert messages(caught) == [
         '--set exits.eraly.threshold=3: exits.eraly: "w" has no branch of this name (hint: did you mean "early"?)',
         '--set exits.zzz.threshold=4: exits.zzz: "w" has no branch of this name (hint: allowed: early)',
+        '--set dbp.erly.max_sum=5: dbp.erly: "w" has no branch of this name (hint: did you mean "early"?)',
     ]
     with pytest.raises(InvalidInput, match=f"^architecture {PRESET}: exits.eraly"):
         check_exits(load_arch(PRESET, overrides), network)

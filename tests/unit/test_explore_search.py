@@ -11,8 +11,9 @@ import pytest
 from archsim.errors import InvalidInput
 from archsim.explore import runner as runner_module
 from archsim.explore.pool import LocalPool
+from archsim.explore.request import spec_from
 from archsim.explore.search import JOURNAL
-from archsim.explore.sweep import run_sweep, spec_from
+from archsim.explore.sweep import run_sweep
 from archsim.explore.table import read_table
 from archsim.explore.work import Job
 from tests.builders import write_workload
@@ -89,12 +90,13 @@ def test_points_to_start_with_come_first(workload: Path, tmp_path: Path) -> None
 
 
 def test_every_point_satisfies_the_constraints(workload: Path, tmp_path: Path) -> None:
-    wanted = spec(workload, points=6, batch=3)
-    wanted = wanted.model_copy(update={"constraints": ["pe_array.rows * pe_array.cols <= 100"]})
+    wanted = spec(workload, points=6, batch=3, objectives={"area": "min", "energy": "min"})
+    wanted = wanted.model_copy(update={"constraints": ["pe_array.rows * pe_array.cols <= 100", "area > 4"]})
     run_sweep(wanted, tmp_path / "out")
     table = read_table(tmp_path / "out")
     assert len(table) == 6
     assert (table["pe_array.rows"] * table["pe_array.cols"] <= 100).all()
+    assert (table["area"] > 4).all() and len(set(table["area"].tolist())) > 1
     impossible = wanted.model_copy(update={"constraints": ["pe_array.rows > 99"]})
     with pytest.raises(InvalidInput, match="found no point that satisfies them"):
         run_sweep(impossible, tmp_path / "none")

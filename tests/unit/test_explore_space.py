@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from archsim import api
 from archsim.errors import InvalidInput
-from archsim.explore.axis import Axis, parse_axis, range_values
+from archsim.explore.axis import Axis, parse_axis, parse_text, range_values, value_text
 from archsim.explore.expression import parse_constraint
 from archsim.explore.request import requested_spec
 from archsim.explore.space import Space
 from archsim.explore.spec import RangeSpec, SweepSpec, load_sweep_spec
-from archsim.explore.task import Task, parse_text, value_text
+from archsim.explore.task import Task
 
 
 def spec(**changes: Any) -> SweepSpec:
@@ -188,6 +188,42 @@ def test_constraints_see_the_accelerator_of_the_point() -> None:
     assert params_of(space(space=arch, constraints=["pe_array.zero == 'none'"])) == [{"arch": "dense-rs"}]
 
 
+def test_constraints_see_the_area_that_a_simulation_reports() -> None:
+    sizes = {"global_buffer.size_kib": [27, 54, 108], "arch": ["dense-rs", "locoexnet-65nm"]}
+    area = {
+        (kib, arch): api.simulate(
+            "digits", arch=arch, images=1, overrides=[f"global_buffer.size_kib={kib}"]
+        ).area_mm2.total
+        for kib in sizes["global_buffer.size_kib"]
+        for arch in sizes["arch"]
+    }
+    bound = area[54, "locoexnet-65nm"]
+    assert min(area.values()) < bound < max(area.values())
+    for text in (f"area <= {bound!r}", f"area_mm2.total - {bound!r} <= 0 and global_buffer.size_kib > 0"):
+        found = params_of(space(space=sizes, constraints=[text]))
+        assert {(one["global_buffer.size_kib"], one["arch"]) for one in found} == {
+            point for point, mm2 in area.items() if mm2 <= bound
+        }
+
+
+def test_areas_are_those_of_the_energy_table_of_the_point() -> None:
+    tables = {"energy_table": ["65nm", "45nm"]}
+    mm2 = [
+        api.simulate("digits", arch="dense-rs", energy_table=table, images=1).area_mm2.total
+        for table in tables["energy_table"]
+    ]
+    found = space(space=tables, arch="dense-rs", constraints=[f"area < {mm2[0]!r}"])
+    assert mm2[1] < mm2[0] and params_of(found) == [{"energy_table": "45nm"}]
+
+
+def test_what_has_no_area_is_not_excluded_by_it() -> None:
+    found = space(
+        space={"global_buffer.size_kib": [4, 54], "pe_array.rows": [8, 12]},
+        constraints=["area < 0", "pe_array.rows == 8"],
+    )
+    assert params_of(found) == [{"global_buffer.size_kib": 4, "pe_array.rows": 8}], "filters alone need 8 KiB"
+
+
 def test_random_points_differ_and_repeat() -> None:
     changes: dict[str, Any] = {
         "space": {"pe_array.rows": {"low": 2, "high": 16}, "pe_array.zero": ["gate", "skip"]},
@@ -229,6 +265,7 @@ def test_a_latin_hypercube_has_one_point_in_each_part_of_each_axis() -> None:
             'pe_array.rws: no such configuration key (hint: did you mean "pe_array.rows"?)',
         ),
         ({"space": {"exits.exit9.threshold": [4]}}, 'did you mean "exits.exit'),
+        ({"space": {"dbp.exit9.max_sum": [4]}}, 'did you mean "dbp.exit'),
         ({"space": {"name": ["x"]}}, "no such configuration key"),
         ({"space": {"pe_array.rows": []}}, "found no value"),
         (
@@ -237,6 +274,8 @@ def test_a_latin_hypercube_has_one_point_in_each_part_of_each_axis() -> None:
         ),
         ({"space": {"arch": ["dense-r"]}}, 'did you mean "dense-rs"?'),
         ({"space": {}, "constraints": ["pe_aray.rows < 4"]}, 'did you mean "pe_array.rows"?'),
+        ({"space": {}, "constraints": ["area_mm2 < 4"]}, 'did you mean "area_mm2.total"?'),
+        ({"space": {"area": [4]}}, "no such configuration key"),
         (
             {"space": {k: list(range(1, 1025)) for k in ("pe_array.rows", "pe_array.cols")}},
             "found 1048576 combinations",

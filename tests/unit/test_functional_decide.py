@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from archsim.config.arch import ExitsSpec, PruningSpec
 from archsim.config.workload import DbpSpec
 from archsim.errors import InvalidInput
 from archsim.functional.decide import Decisions, Policy, decide
 from archsim.functional.statistics import paired_test, statistics, used_fraction
 from archsim.functional.trace import NOT_COMPUTED, FunctionalTrace
+from archsim.network.overrides import with_overrides
 from tests.unit.functional_cases import every_operator
 
 NETWORK, _ = every_operator()
@@ -79,14 +81,27 @@ def test_switches():
     assert no_dbp.exit_index.tolist() == [0] * 4
 
 
-def test_policy_of_a_network_with_overrides():
+def test_policy_of_a_network():
     own = Policy.of(NETWORK)
     assert own == Policy(BRANCHES, (500, 600), (DbpSpec(min_sum=800, max_sum=1700), None))
-    assert Policy.of(NETWORK, {"late": None}, dbp_enabled=False).thresholds == (500, None)
-    with pytest.raises(InvalidInput) as caught:
-        Policy.of(NETWORK, {"erly": 1, "x": 2})
-    assert [problem.key for problem in caught.value.problems] == ["exits.erly", "exits.x"]
-    assert caught.value.problems[0].hint == 'did you mean "early"?'
+
+
+@pytest.mark.parametrize(
+    ("bounds", "early", "late"),
+    [
+        ({}, (800, 1700), None),
+        ({"early": {}}, (800, 1700), None),
+        ({"early": {"max_sum": 900}}, (800, 900), None),
+        ({"early": {"min_sum": 0, "max_sum": None}}, (0, 1700), None),
+        ({"late": {"max_sum": 5}}, (800, 1700), (0, 5)),
+        ({"late": {"min_sum": 5}}, (800, 1700), (5, None)),
+    ],
+)
+def test_an_accelerator_replaces_thresholds_and_bounds(bounds, early, late):
+    exits = ExitsSpec.model_validate({"late": {"threshold": None}})
+    found = Policy.of(with_overrides(NETWORK, exits, PruningSpec.model_validate(bounds)))
+    assert found.thresholds == (500, None)
+    assert [dbp and (dbp.min_sum, dbp.max_sum) for dbp in found.dbp] == [early, late]
 
 
 def test_a_lazy_trace_does_not_serve_a_later_exit():

@@ -104,7 +104,7 @@ def test_lazy_execution_decides_as_full_execution(policy):
 
 
 def test_lazy_zero_maps_end_where_the_image_leaves():
-    policy = Policy.of(NETWORK, {"early": 500}, dbp_enabled=False)
+    policy = Policy.of(NETWORK, dbp_enabled=False)
     lazy = run(NETWORK, WEIGHTS, [image_batch(40)], policy=policy, lazy=True)
     left_early = decide(lazy, policy).exit_index == 0
     assert 0 < left_early.sum() < 40
