@@ -13,6 +13,9 @@ from archsim.config.base import ConfigModel
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 PositiveInt = Annotated[int, Field(ge=1, le=1 << 20)]
+ReluMax = Annotated[
+    int, Field(ge=1, le=255, description="Largest value behind the ReLU, in raw 8-bit units.")
+]
 Logit = Annotated[int, Field(ge=-(1 << 31), le=1 << 32)]
 
 
@@ -50,6 +53,7 @@ class Conv2dSpec(_WeightedLayer):
     groups: PositiveInt = 1
     """Equal parts into which channels and filters are cut; filters of a part see the channels of that part alone."""
     relu: bool = False
+    relu_max: ReluMax = 255
 
 
 class DepthwiseConv2dSpec(_WeightedLayer):
@@ -58,12 +62,14 @@ class DepthwiseConv2dSpec(_WeightedLayer):
     stride: Pair = (1, 1)
     padding: PaddingPx = (0, 0)
     relu: bool = False
+    relu_max: ReluMax = 255
 
 
 class LinearSpec(_WeightedLayer):
     op: Literal["linear"]
     units: PositiveInt
     relu: bool = False
+    relu_max: ReluMax = 255
 
 
 class MaxPoolSpec(_Layer):
@@ -91,6 +97,7 @@ class AddSpec(_Layer):
     other: Name
     """The second summand, a tensor of the same shape as ``input``."""
     relu: bool = False
+    relu_max: ReluMax = 255
 
 
 LayerSpec = Annotated[
@@ -125,6 +132,8 @@ class InputSpec(ConfigModel):
     """Width of the image in pixels."""
     channels: PositiveInt
     """1 (grey) or 3 (RGB)."""
+    signed: bool = True
+    """What ``input/table`` makes of a pixel: -128 .. 127, or 0 .. 255 where ``false``."""
 
 
 class DatasetSpec(ConfigModel):

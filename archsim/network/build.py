@@ -26,9 +26,9 @@ RESERVED_EXIT_NAMES = (FINAL, "enabled")
 
 
 class _Builder:
-    def __init__(self, image: Shape) -> None:
-        self.shapes: dict[str, Shape] = {IMAGE: image}
-        self.signed: dict[str, bool] = {IMAGE: True}
+    def __init__(self, image: InputSpec) -> None:
+        self.shapes: dict[str, Shape] = {IMAGE: Shape(image.height, image.width, image.channels)}
+        self.signed: dict[str, bool] = {IMAGE: image.signed}
         self.problems: list[tuple[str, str, str]] = []
 
     def problem(self, key: str, message: str, hint: str = "") -> None:
@@ -46,12 +46,15 @@ class _Builder:
         if inputs is None:
             return None
         shape = self.shapes[inputs[0]]
-        output = _output_shape(spec, shape)
+        output = output_shape(spec, shape)
         if isinstance(output, str):
             self.problem(key, output)
             return None
         if spec.op == "add" and self.shapes[inputs[1]] != shape:
             self.problem(f"{key}.other", f"{self.shapes[inputs[1]]} cannot be added to {shape}")
+            return None
+        if getattr(spec, "relu_max", 255) != 255 and not spec.relu:
+            self.problem(f"{key}.relu_max", "found without a ReLU", "add relu: true, or remove relu_max")
             return None
         keeps_sign = spec.op in ("max_pool", "avg_pool", "global_avg_pool")
         signed_input = self.signed[inputs[0]]
@@ -76,8 +79,8 @@ class _Builder:
         return tuple(found) if all(tensor in self.shapes for tensor in found) else None
 
 
-def _output_shape(spec: LayerSpec, shape: Shape) -> Shape | str:
-    """Output shape, or what is wrong."""
+def output_shape(spec: LayerSpec, shape: Shape) -> Shape | str:
+    """Shape of what a layer makes of an input of this shape, or what is wrong."""
     if spec.op == "linear":
         return Shape(1, 1, spec.units)
     if spec.op == "global_avg_pool":
@@ -113,7 +116,7 @@ def build_network(
 
     Returns (network, problems): problems are (dotted key, message, hint); network is None when there are any.
     """
-    builder = _Builder(Shape(image.height, image.width, image.channels))
+    builder = _Builder(image)
     trunk: list[Layer] = []
     previous = IMAGE
     for index, spec in enumerate(layers):
@@ -142,7 +145,7 @@ def build_network(
         (branch for branch in built if branch is not None), key=lambda branch: order[branch.after]
     )
     shape = builder.shapes[IMAGE]
-    return Network(name, shape, class_count, tuple(trunk), tuple(complete)), []
+    return Network(name, shape, class_count, tuple(trunk), tuple(complete), image.signed), []
 
 
 def _build_branch(

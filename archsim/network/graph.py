@@ -94,6 +94,11 @@ class Layer:
         return bool(getattr(self.spec, "relu", False))
 
     @property
+    def output_limits(self) -> tuple[int, int]:
+        """Smallest and largest value of the 8-bit output."""
+        return (-128, 127) if self.signed_output else (0, getattr(self.spec, "relu_max", 255))
+
+    @property
     def weight_shape(self) -> tuple[int, ...]:
         """Shape of the int8 weights.
 
@@ -148,13 +153,17 @@ class Branch:
 
 @dataclass(frozen=True)
 class Network:
-    """Trunk layers in execution order and branches in the order in which an image meets them."""
+    """Trunk layers in execution order and branches in the order in which an image meets them.
+
+    signed_image: the coded image is int8, else uint8.
+    """
 
     name: str
     input_shape: Shape
     class_count: int
     layers: tuple[Layer, ...]
     branches: tuple[Branch, ...] = ()
+    signed_image: bool = True
 
     @cached_property
     def by_name(self) -> dict[str, Layer]:

@@ -15,6 +15,7 @@ from archsim.kernels.sparsity import magnitude_sum, zero_map
 from tests.oracle import functional_oracle as oracle
 
 SEEDS = st.integers(0, 2**32 - 1)
+HIGHEST = st.sampled_from([255, 127, 1])
 DTYPES = st.sampled_from([np.uint8, np.int8])
 
 
@@ -108,8 +109,8 @@ def test_the_largest_accumulator_is_exact():
     assert linear(x, weight).ravel().tolist() == [-2_147_450_880] * 2
 
 
-@given(SEEDS, st.booleans(), st.integers(1, 5), st.sampled_from([31, 40, 62]), st.booleans())
-def test_requantise_equals_the_oracle(seed, signed, channels, widest_shift, extreme):
+@given(SEEDS, st.booleans(), st.integers(1, 5), st.sampled_from([31, 40, 62]), st.booleans(), HIGHEST)
+def test_requantise_equals_the_oracle(seed, signed, channels, widest_shift, extreme, highest):
     rng = np.random.default_rng(seed)
     accumulators = rng.integers(-(2**30), 2**30, (6, channels)).astype(np.int32)
     bias = rng.integers(-(2**30) + 1, 2**30, channels).astype(np.int32)
@@ -118,9 +119,10 @@ def test_requantise_equals_the_oracle(seed, signed, channels, widest_shift, extr
     if extreme:
         accumulators[:2] = [[2**30], [-(2**30)]]
         multiplier[:], shift[:] = (1 << 31) - 1, widest_shift
-    result = requantise(accumulators, bias, multiplier, shift, signed=signed)
+    result = requantise(accumulators, bias, multiplier, shift, signed=signed, highest=highest)
     assert result.dtype == (np.int8 if signed else np.uint8)
-    np.testing.assert_array_equal(result, oracle.requantise(accumulators, bias, multiplier, shift, signed))
+    expected = oracle.requantise(accumulators, bias, multiplier, shift, signed, highest)
+    np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize(
@@ -142,15 +144,15 @@ def test_shift_zero_does_not_round():
     ]
 
 
-@given(SEEDS, DTYPES, DTYPES, st.booleans(), st.integers(0, 62))
-def test_add_equals_the_oracle(seed, left_dtype, right_dtype, signed, shift):
+@given(SEEDS, DTYPES, DTYPES, st.booleans(), st.integers(0, 62), HIGHEST)
+def test_add_equals_the_oracle(seed, left_dtype, right_dtype, signed, shift, highest):
     rng = np.random.default_rng(seed)
     left = activations(rng, (2, 2, 2, 3), left_dtype, "dense")
     right = activations(rng, (2, 2, 2, 3), right_dtype, "extreme")
     multiplier = tuple(int(factor) for factor in rng.integers(1, 1 << 31, 2))
-    result = add(left, right, multiplier, shift, signed=signed)
+    result = add(left, right, multiplier, shift, signed=signed, highest=highest)
     assert result.dtype == (np.int8 if signed else np.uint8)
-    np.testing.assert_array_equal(result, oracle.add(left, right, multiplier, shift, signed))
+    np.testing.assert_array_equal(result, oracle.add(left, right, multiplier, shift, signed, highest))
 
 
 @given(SEEDS, st.integers(2, 12), st.booleans())
