@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsim.errors import InvalidInput
+from archsim.kernels.arrays import Activations
 from archsim.network.graph import IMAGE, Layer, Network
 from archsim.network.npz import NpzReader, write_npz
 from archsim.network.zeros import zero_fractions
@@ -191,7 +192,7 @@ def _layer_key(layer: Layer) -> list[Any]:
 def _geometry(layer: Layer) -> list[Any]:
     window = [layer.kernel, layer.stride, layer.padding]
     highest = layer.output_limits[1]
-    clipped = [] if highest in (127, 255) and layer.signed_output or highest == 255 else [highest]
+    clipped = [] if (highest in (127, 255) and layer.signed_output) or highest == 255 else [highest]
     return [str(layer.output_shape), *window, layer.relu, layer.is_classifier, *clipped]
 
 

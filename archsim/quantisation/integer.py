@@ -1,7 +1,7 @@
 """A float network to the integer arrays of a workload (keys of the weights file).
 
-Scales flow from the image through the layers; what is written is integers only, exactly as the kernels use them. Tensors
-and weights that are quantised already keep the scales that they have.
+Scales flow from the image through the layers; what is written is integers only, exactly as the kernels use them.
+Tensors and weights that are quantised already keep the scales that they have.
 """
 
 from __future__ import annotations
