@@ -15,7 +15,7 @@ from archsim.errors import InvalidInput, Problem
 if TYPE_CHECKING:
     from archsim.importing.result import ImportResult
 
-_KINDS = (".onnx",)
+_KINDS = (".onnx", ".csv", ".cfg")
 
 
 @click.command(name="import")
@@ -48,30 +48,41 @@ _KINDS = (".onnx",)
 def import_network(
     source: str, target: str, data: str | None, calibrate: int, mean: str, std: str, as_json: bool
 ) -> None:
-    """Make a workload of a network that another tool wrote.
+    """Make a workload of a network, or an architecture, that another tool wrote.
 
     \b
     Example:
       archsim import model.onnx --data images.npz -o model.yaml
 
     SOURCE is an ONNX model, in floating point or quantised (QDQ); its last output is the end of the trunk, the others
-    become branches. Everything that cannot be imported is listed. ONNX needs the extra "onnx".
+    become branches. Or it is a topology (.csv) of SCALE-Sim, which becomes a shape-only workload, or its configuration
+    (.cfg), which becomes an architecture. Everything that cannot be imported is listed. ONNX needs the extra "onnx".
     """
     path, out = Path(source), Path(target)
-    if path.suffix.lower() not in _KINDS:
-        raise InvalidInput(
-            [Problem(source, "", f"found a file of the kind {path.suffix or 'unknown'}, expected .onnx")]
-        )
+    kind = path.suffix.lower()
+    if kind not in _KINDS:
+        message = f"found a file of the kind {kind or 'unknown'}, expected {', '.join(_KINDS)}"
+        raise InvalidInput([Problem(source, "", message)])
     if out.suffix.lower() not in (".yaml", ".yml"):
         raise InvalidInput([Problem("--out", "", f'found "{target}", expected a name that ends in .yaml')])
-    from archsim.importing.onnx_model import Calibrating, import_onnx
+    if kind != ".onnx" and data is not None:
+        raise click.UsageError("--data sets the scales of an ONNX model; SCALE-Sim files have none.")
+    if kind == ".csv":
+        from archsim.importing.scalesim import import_topology
 
-    calibrating = Calibrating(
-        Path(data) if data is not None else None, calibrate, _numbers("--mean", mean), _numbers("--std", std)
-    )
-    with Progress("calibrating", "images") as progress:
-        result = import_onnx(path, out, calibrating, progress.advance)
-    _show(result, as_json)
+        _show(import_topology(path, out), as_json)
+    elif kind == ".cfg":
+        from archsim.importing.scalesim_config import import_config
+
+        _show(import_config(path, out), as_json)
+    else:
+        from archsim.importing.onnx_model import Calibrating, import_onnx
+
+        images = Path(data) if data is not None else None
+        calibrating = Calibrating(images, calibrate, _numbers("--mean", mean), _numbers("--std", std))
+        with Progress("calibrating", "images") as progress:
+            result = import_onnx(path, out, calibrating, progress.advance)
+        _show(result, as_json)
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:
@@ -89,6 +100,9 @@ def _show(result: ImportResult, as_json: bool) -> None:
     note_files(result.files)
     if as_json:
         print_json(result.to_json())
+        return
+    if not result.layers:
+        print_title(f"{result.workload}: an architecture")
         return
     print_title(f"{result.workload}: {result.input}, {result.classes} classes")
     click.echo(f"layers                {result.layers}")

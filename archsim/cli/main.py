@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("archsim.cli.train:train", "Train a trunk with its branches and export an int8 workload."),
     "import": (
         "archsim.cli.import_network:import_network",
-        "Make a workload of a network that another tool wrote: ONNX.",
+        "Make a workload of an ONNX model or a SCALE-Sim topology.",
     ),
     "plot": (
         "archsim.cli.plot:plot",

@@ -26,6 +26,10 @@ def _as_pair(value: object) -> object:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
 PaddingPx = Annotated[
     tuple[Annotated[int, Field(ge=0, le=1024)], Annotated[int, Field(ge=0, le=1024)]],
@@ -39,7 +43,13 @@ class _Layer(ConfigModel):
     """Tensor that is read: a layer's name or ``image``; the layer above when left out."""
 
 
+MapShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], BeforeValidator(_as_tuple)]
+
+
 class _WeightedLayer(_Layer):
+    input_shape: MapShape | None = None
+    """Height, width and channels of a tensor of the layer's own, read from DRAM in place of ``input``. Of a workload
+    without ``weights`` only."""
     zero_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
     """Fraction of zeros in the tensor that is read; 0 when left out. Of a workload without ``weights`` only."""
 

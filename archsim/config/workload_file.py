@@ -41,7 +41,7 @@ def _branch_lines(branch: BranchSpec) -> list[str]:
 def _short(layer: dict[str, Any]) -> dict[str, Any]:
     """Equal height and width written as one number."""
     return {
-        key: value[0] if isinstance(value, list) and value[0] == value[1] else value
+        key: value[0] if isinstance(value, list) and len(value) == 2 and value[0] == value[1] else value
         for key, value in layer.items()
     }
 

@@ -26,7 +26,8 @@ RESERVED_EXIT_NAMES = (FINAL, "enabled")
 
 
 class _Builder:
-    def __init__(self, image: InputSpec) -> None:
+    def __init__(self, image: InputSpec, shape_only: bool) -> None:
+        self.shape_only = shape_only
         self.shapes: dict[str, Shape] = {IMAGE: Shape(image.height, image.width, image.channels)}
         self.signed: dict[str, bool] = {IMAGE: image.signed}
         self.problems: list[tuple[str, str, str]] = []
@@ -65,6 +66,9 @@ class _Builder:
     def _inputs(
         self, spec: LayerSpec, key: str, previous: str, prefix: str, visible: Sequence[str]
     ) -> tuple[str, ...] | None:
+        own = getattr(spec, "input_shape", None)
+        if own is not None:
+            return self._own_input(spec, own, key, prefix)
         wanted = [("input", spec.input)] + ([("other", spec.other)] if spec.op == "add" else [])
         found: list[str] = []
         for field, tensor in wanted:
@@ -77,6 +81,18 @@ class _Builder:
                 return None
             found.append(full)
         return tuple(found) if all(tensor in self.shapes for tensor in found) else None
+
+    def _own_input(
+        self, spec: LayerSpec, shape: tuple[int, int, int], key: str, prefix: str
+    ) -> tuple[str, ...] | None:
+        if not self.shape_only or spec.input is not None or prefix:
+            found = "beside input" if spec.input is not None else "in a network that is computed"
+            hint = "a layer that is computed reads what another one writes: use input"
+            self.problem(f"{key}.input_shape", f"found {found}", hint)
+            return None
+        name = f"{spec.name}:input"
+        self.shapes[name], self.signed[name] = Shape(*shape), True
+        return (name,)
 
 
 def output_shape(spec: LayerSpec, shape: Shape) -> Shape | str:
@@ -110,23 +126,31 @@ def _window_problem(spec: WindowSpec, shape: Shape, pad: tuple[int, int]) -> str
 
 
 def build_network(
-    name: str, image: InputSpec, class_count: int, layers: Sequence[LayerSpec], branches: Sequence[BranchSpec]
+    name: str,
+    image: InputSpec,
+    class_count: int,
+    layers: Sequence[LayerSpec],
+    branches: Sequence[BranchSpec],
+    *,
+    shape_only: bool = False,
 ) -> tuple[Network | None, list[tuple[str, str, str]]]:
     """Build the graph.
 
+    shape_only: nothing will be computed; layers may read tensors of their own, and the last one may be any with weights.
     Returns (network, problems): problems are (dotted key, message, hint); network is None when there are any.
     """
-    builder = _Builder(image)
+    builder = _Builder(image, shape_only)
     trunk: list[Layer] = []
     previous = IMAGE
     for index, spec in enumerate(layers):
         is_last = index == len(layers) - 1
+        ends = is_last and (spec.op == "linear" or not shape_only)
         layer = builder.add(
-            spec, f"layers.{index}", previous, "", is_last, [IMAGE, *(done.name for done in trunk)]
+            spec, f"layers.{index}", previous, "", ends, [IMAGE, *(done.name for done in trunk)]
         )
         if layer is None:
             return None, builder.problems
-        if is_last:
+        if ends:
             _check_classifier(builder, layer, f"layers.{index}", class_count)
         trunk.append(layer)
         previous = spec.name
@@ -144,8 +168,9 @@ def build_network(
     complete = sorted(
         (branch for branch in built if branch is not None), key=lambda branch: order[branch.after]
     )
+    own = tuple((tensor, shape) for tensor, shape in builder.shapes.items() if tensor.endswith(":input"))
     shape = builder.shapes[IMAGE]
-    return Network(name, shape, class_count, tuple(trunk), tuple(complete), image.signed), []
+    return Network(name, shape, class_count, tuple(trunk), tuple(complete), image.signed, own), []
 
 
 def _build_branch(

@@ -155,7 +155,8 @@ class Branch:
 class Network:
     """Trunk layers in execution order and branches in the order in which an image meets them.
 
-    signed_image: the coded image is int8, else uint8.
+    signed_image: the coded image is int8, else uint8. own_inputs: name and shape of further tensors that lie in DRAM from
+    the start, each read by one layer; of shape-only networks.
     """
 
     name: str
@@ -164,6 +165,7 @@ class Network:
     layers: tuple[Layer, ...]
     branches: tuple[Branch, ...] = ()
     signed_image: bool = True
+    own_inputs: tuple[tuple[str, Shape], ...] = ()
 
     @cached_property
     def by_name(self) -> dict[str, Layer]:
@@ -178,7 +180,16 @@ class Network:
 
     def shape(self, tensor: str) -> Shape:
         """Shape of a tensor by name."""
-        return self.input_shape if tensor == IMAGE else self.by_name[tensor].output_shape
+        if tensor == IMAGE:
+            return self.input_shape
+        own = dict(self.own_inputs)
+        return own[tensor] if tensor in own else self.by_name[tensor].output_shape
+
+    @cached_property
+    def results(self) -> frozenset[str]:
+        """Tensors of the trunk, besides logits, that no layer reads: they are results and leave for DRAM."""
+        read = {name for layer in self.all_layers() for name in layer.inputs}
+        return frozenset(layer.name for layer in self.layers if not layer.is_classifier) - read
 
     def branches_after(self, layer: str) -> tuple[Branch, ...]:
         """Branches that read the output of one trunk layer."""

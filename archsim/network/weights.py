@@ -155,7 +155,8 @@ def network_hash(network: Network, weights: Weights | None) -> str:
     digest = hashlib.sha256(json.dumps(graph, sort_keys=True, separators=(",", ":")).encode())
     if weights is None:
         zeros = sorted(zero_fractions(network).items())
-        digest.update(json.dumps([[layer.groups for layer in network.layers], zeros]).encode())
+        own = sorted((name, str(shape)) for name, shape in network.own_inputs)
+        digest.update(json.dumps([[layer.groups for layer in network.layers], zeros, *own]).encode())
         return digest.hexdigest()
     for key, array in weights.arrays().items():
         digest.update(f"\0{key}\0{array.dtype.str}\0{array.shape}\0".encode())
