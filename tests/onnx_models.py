@@ -66,7 +66,7 @@ class OnnxBuilder:
     def model(self, *outputs: str) -> Any:
         ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
         graph = helper.make_graph(self.nodes, "net", [self.image], ends, self.constants)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=9)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10)
 
 
 def vgg(side: int = 16, widths: tuple[int, ...] = (8, 16), classes: int = 10) -> Any:
@@ -187,7 +187,7 @@ def qdq(image: tuple[float, int, Any], after_relu: tuple[int, Any], side: int = 
 
     The QuantizeLinear nodes have the names of the layers whose outputs they round.
     """
-    b = QdqBuilder(side=side, seed=3)
+    b = QdqBuilder(side=side, seed=3, opset=21)
     scale, zero, dtype = image
     x = b.quantised("x", scale, zero, dtype, "image")
     x = b.node("Conv", x, *b.weights((6, 3, 3, 3), scale, per_channel=True), name="stem", pads=[1, 1, 1, 1])

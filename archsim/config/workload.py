@@ -13,8 +13,11 @@ from archsim.config.base import ConfigModel
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 PositiveInt = Annotated[int, Field(ge=1, le=1 << 20)]
-ReluMax = Annotated[
-    int, Field(ge=1, le=255, description="Largest value behind the ReLU, in raw 8-bit units.")
+OutputMax = Annotated[
+    int,
+    Field(
+        ge=1, le=255, description="Largest value of an output without negative values, in raw 8-bit units."
+    ),
 ]
 Logit = Annotated[int, Field(ge=-(1 << 31), le=1 << 32)]
 
@@ -63,7 +66,7 @@ class Conv2dSpec(_WeightedLayer):
     groups: PositiveInt = 1
     """Equal parts into which channels and filters are cut; filters of a part see the channels of that part alone."""
     relu: bool = False
-    relu_max: ReluMax = 255
+    output_max: OutputMax = 255
 
 
 class DepthwiseConv2dSpec(_WeightedLayer):
@@ -72,14 +75,14 @@ class DepthwiseConv2dSpec(_WeightedLayer):
     stride: Pair = (1, 1)
     padding: PaddingPx = (0, 0)
     relu: bool = False
-    relu_max: ReluMax = 255
+    output_max: OutputMax = 255
 
 
 class LinearSpec(_WeightedLayer):
     op: Literal["linear"]
     units: PositiveInt
     relu: bool = False
-    relu_max: ReluMax = 255
+    output_max: OutputMax = 255
 
 
 class MaxPoolSpec(_Layer):
@@ -96,10 +99,12 @@ class AvgPoolSpec(_Layer):
     kernel: Pair
     stride: Pair | None = None
     """``kernel`` when left out."""
+    output_max: OutputMax = 255
 
 
 class GlobalAvgPoolSpec(_Layer):
     op: Literal["global_avg_pool"]
+    output_max: OutputMax = 255
 
 
 class AddSpec(_Layer):
@@ -107,7 +112,7 @@ class AddSpec(_Layer):
     other: Name
     """The second summand, a tensor of the same shape as ``input``."""
     relu: bool = False
-    relu_max: ReluMax = 255
+    output_max: OutputMax = 255
 
 
 LayerSpec = Annotated[

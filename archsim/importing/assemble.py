@@ -107,7 +107,7 @@ def _classifier(walk: Walk, output: str) -> Draft | None:
         return None
     # Logits are compared as they are; what the model makes of them to 8 bits would only lose order.
     draft.grid = None
-    draft.options.pop("relu_max", None)
+    draft.options.pop("output_max", None)
     return draft
 
 

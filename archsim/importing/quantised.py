@@ -88,6 +88,8 @@ def settle(walk: Walk, drafts: Iterable[Draft]) -> dict[str, float]:
                 walk.notes.append(f"{draft.label}: keeps the scale of its input, not one of its own")
         elif draft.grid is not None and draft.op in POOLS:
             unsigned = walk.is_unsigned(Tensor(draft.name, draft.shape, True))
+            if unsigned:
+                _saturate(draft, draft.grid.limits[1])
             scales[draft.name] = _scale_of(walk, draft.label, draft.grid, unsigned)
         elif draft.grid is not None:
             low, high = draft.grid.limits
@@ -104,7 +106,7 @@ def _saturate(draft: Draft, high: int) -> None:
     if draft.ceiling is not None:
         high = min(high, round(draft.ceiling / draft.grid.scale))
     if high < 255:
-        draft.options["relu_max"] = max(high, 1)
+        draft.options["output_max"] = max(high, 1)
 
 
 def _scale_of(walk: Walk, label: str, grid: Grid, unsigned: bool) -> float:

@@ -11,10 +11,10 @@ from typing import Any
 class ImportResult:
     """A workload that was written, or an architecture.
 
-    workload: its name, also that of an architecture, which has no layers. source: the file that was read. input: height x width x channels.
-    parameters, macs: of the trunk. exits: names, the last ``final``. shape_only: nothing can be computed.
-    top1_agreement: by exit, fraction of the calibration images to which integers and floating point give one answer.
-    notes: what was read otherwise than it stands in the file. files: what was written.
+    workload: its name, also that of an architecture, which has no layers. source: the file that was read. input: height
+    x width x channels. parameters, macs: of the trunk. exits: names, the last ``final``. shape_only: nothing can be
+    computed. top1_agreement: by exit, fraction of the calibration images to which integers and floating point give one
+    answer. notes: what was read otherwise than it stands in the file. files: what was written.
     """
 
     workload: str

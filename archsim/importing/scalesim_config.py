@@ -33,7 +33,7 @@ _NO_COUNTERPART = {
 
 
 def import_config(path: Path, target: Path) -> ImportResult:
-    """Write the architecture of a configuration to ``target``. Raises InvalidInput listing every bad value by its key."""
+    """Write the architecture of a configuration to ``target``. Raises InvalidInput listing every bad value by key."""
     values = _read(path)
     problems: list[Problem] = []
     sizes = {key: _size(path, values, key, problems) for key in _SIZES}

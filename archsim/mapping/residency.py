@@ -51,8 +51,9 @@ def place(
     """Placement of every layer that runs on the array, by its name.
 
     fused: all of them in the order in which they run. dram_bytes_per_cycle: nominal DRAM rate in core cycles, with
-    which mappings are compared. results: tensors that must leave for DRAM. progress: called with (layers whose mappings have been searched, all layers). A layer
-    that no mapping fits gets a placement all the same; planning it names what is in the way.
+    which mappings are compared. results: tensors that must leave for DRAM. progress: called with (layers whose mappings
+    have been searched, all layers). A layer that no mapping fits gets a placement all the same; planning it names what
+    is in the way.
     """
     planner = _Planner(_runs(fused, arch, results), arch, dram_bytes_per_cycle)
     kept = planner.search(progress)

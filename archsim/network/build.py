@@ -54,12 +54,12 @@ class _Builder:
         if spec.op == "add" and self.shapes[inputs[1]] != shape:
             self.problem(f"{key}.other", f"{self.shapes[inputs[1]]} cannot be added to {shape}")
             return None
-        if getattr(spec, "relu_max", 255) != 255 and not spec.relu:
-            self.problem(f"{key}.relu_max", "found without a ReLU", "add relu: true, or remove relu_max")
-            return None
         keeps_sign = spec.op in ("max_pool", "avg_pool", "global_avg_pool")
         signed_input = self.signed[inputs[0]]
         signed_output = signed_input if keeps_sign else not getattr(spec, "relu", False)
+        if signed_output and getattr(spec, "output_max", 255) != 255:
+            self.problem(f"{key}.output_max", "found for an output with negative values", "remove output_max")
+            return None
         self.shapes[name], self.signed[name] = output, signed_output
         return Layer(name, spec, inputs, shape, output, signed_input, signed_output, classifier)
 
@@ -136,7 +136,7 @@ def build_network(
 ) -> tuple[Network | None, list[tuple[str, str, str]]]:
     """Build the graph.
 
-    shape_only: nothing will be computed; layers may read tensors of their own, and the last one may be any with weights.
+    shape_only: nothing will be computed; layers may read tensors of their own, and the last may be any with weights.
     Returns (network, problems): problems are (dotted key, message, hint); network is None when there are any.
     """
     builder = _Builder(image, shape_only)

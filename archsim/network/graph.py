@@ -96,7 +96,7 @@ class Layer:
     @property
     def output_limits(self) -> tuple[int, int]:
         """Smallest and largest value of the 8-bit output."""
-        return (-128, 127) if self.signed_output else (0, getattr(self.spec, "relu_max", 255))
+        return (-128, 127) if self.signed_output else (0, getattr(self.spec, "output_max", 255))
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -155,8 +155,8 @@ class Branch:
 class Network:
     """Trunk layers in execution order and branches in the order in which an image meets them.
 
-    signed_image: the coded image is int8, else uint8. own_inputs: name and shape of further tensors that lie in DRAM from
-    the start, each read by one layer; of shape-only networks.
+    signed_image: the coded image is int8, else uint8. own_inputs: name and shape of further tensors that lie in DRAM
+    from the start, each read by one layer; of shape-only networks.
     """
 
     name: str

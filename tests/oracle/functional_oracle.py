@@ -107,7 +107,7 @@ def top_two(logits) -> tuple[int, int]:
 
 
 def layer_output(layer: Layer, weights: LayerWeights | None, inputs: list[np.ndarray]) -> np.ndarray:
-    x, highest = inputs[0], getattr(layer.spec, "relu_max", 255)
+    x, highest = inputs[0], getattr(layer.spec, "output_max", 255)
     if layer.op == "max_pool":
         return max_pool(x, layer.kernel, layer.stride, layer.padding)
     assert weights is not None

@@ -71,5 +71,5 @@ def _windows(layer: Layer, x: Tensor) -> Any:
 
 def _requantise(scaled: Tensor, shift: Tensor, layer: Layer) -> Tensor:
     rounding = np.where(shift > 0, 1 << np.maximum(shift - 1, 0), 0)
-    low, high = (-128, 127) if layer.signed_output else (0, getattr(layer.spec, "relu_max", 255))
+    low, high = (-128, 127) if layer.signed_output else (0, getattr(layer.spec, "output_max", 255))
     return np.clip((scaled + rounding) >> shift, low, high)

@@ -22,7 +22,7 @@ CHAINED = (
     HEADER
     + (
         "Conv1, 10, 12, 3, 3, 3, 8, 1,\n"  # writes 8x10x8
-        "Conv2, 10, 12, 3, 3, 8, 16, 2,\n"  # the same with a border of 1; 4.5 steps are counted as 5: 11x13, writes 5x6x16
+        "Conv2, 10, 12, 3, 3, 8, 16, 2,\n"  # 4.5 steps are counted as 5: 11x13, no border of 8x10; writes 5x6x16
         "Pooled, 2, 3, 2, 2, 16, 16, 1,\n"  # a pool that the topology does not have: a map of its own, writes 1x2x16
         "\n"
         "FC, 1, 2, 1, 2, 16, 10, 1,\n"

@@ -34,7 +34,7 @@ input: {height: 9, width: 8, channels: 2}
 layers:
   - {name: conv, op: conv2d, filters: 6, kernel: 3, padding: 1, relu: true}
   - {name: wise, op: depthwise_conv2d, kernel: [3, 1], padding: [1, 0]}
-  - {name: sum, op: add, other: conv, relu: true, relu_max: 200}
+  - {name: sum, op: add, other: conv, relu: true, output_max: 200}
   - {name: max, op: max_pool, kernel: 3, stride: 2, padding: 1}
   - {name: narrow, op: conv2d, filters: 8, kernel: 2, stride: [1, 2], groups: 2, relu: true}
   - {name: avg, op: avg_pool, kernel: [2, 1], stride: 1}
