@@ -140,6 +140,19 @@ def alexnet(
     return b.model(b.gemm(x, hidden, classes))
 
 
+def keras() -> Any:
+    """Strides and paddings as TensorFlow has them: more behind the map than before it, by SAME_UPPER and by a Pad."""
+    b = OnnxBuilder()
+    x = b.node("Relu", b.conv("x", 3, 8, 3, strides=[2, 2], auto_pad="SAME_UPPER"))
+    x = b.node("Pad", x, b.constant([0, 0, 0, 1, 0, 0, 1, 2], np.int64))
+    x = b.node("Relu", b.normalise(b.conv(x, 8, 8, 3, bias=False, group=8), 8))
+    x = b.node("Relu", b.conv(x, 8, 12, 1))
+    x = b.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    x = b.node("GlobalAveragePool", b.unit(x, 12, 16, 3))
+    x = b.node("Squeeze", x, b.constant([2, 3], np.int64))
+    return b.model(b.gemm(x, 16, 10))
+
+
 def two_exits() -> Any:
     """A trunk, an exit of pools and one Gemm, and one with a convolution of its own; normalisation in the graph."""
     b = OnnxBuilder()

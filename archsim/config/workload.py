@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from archsim.config.base import ConfigModel
 
@@ -34,10 +34,18 @@ def _as_tuple(value: object) -> object:
 
 
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
+
+
+def _two_or_four(value: tuple[int, ...]) -> tuple[int, ...]:
+    if len(value) not in (2, 4):
+        raise ValueError(f"found {len(value)} numbers, expected 2 or 4: top, left, bottom, right")
+    return value[:2] if value[:2] == value[2:] else value
+
+
 PaddingPx = Annotated[
-    tuple[Annotated[int, Field(ge=0, le=1024)], Annotated[int, Field(ge=0, le=1024)]],
-    BeforeValidator(_as_pair),
+    tuple[Annotated[int, Field(ge=0, le=1024)], ...], BeforeValidator(_as_pair), AfterValidator(_two_or_four)
 ]
+"""(top and bottom, left and right), or (top, left, bottom, right) where the ends differ."""
 
 
 class _Layer(ConfigModel):
@@ -63,6 +71,7 @@ class Conv2dSpec(_WeightedLayer):
     kernel: Pair
     stride: Pair = (1, 1)
     padding: PaddingPx = (0, 0)
+    """Zeros around the map; four numbers are top, left, bottom, right."""
     groups: PositiveInt = 1
     """Equal parts into which channels and filters are cut; filters of a part see the channels of that part alone."""
     relu: bool = False
@@ -74,6 +83,7 @@ class DepthwiseConv2dSpec(_WeightedLayer):
     kernel: Pair
     stride: Pair = (1, 1)
     padding: PaddingPx = (0, 0)
+    """Zeros around the map; four numbers are top, left, bottom, right."""
     relu: bool = False
     output_max: OutputMax = 255
 
@@ -91,7 +101,7 @@ class MaxPoolSpec(_Layer):
     stride: Pair | None = None
     """``kernel`` when left out."""
     padding: PaddingPx = (0, 0)
-    """At most half of ``kernel``; padded pixels are never the largest."""
+    """Less than ``kernel``, at most half of it where both ends are alike; padded pixels are never the largest."""
 
 
 class AvgPoolSpec(_Layer):

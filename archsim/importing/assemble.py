@@ -96,7 +96,7 @@ def _classifier(walk: Walk, output: str) -> Draft | None:
     draft = walk.drafts[value.draft]
     whole_map = (draft.input_shape.height, draft.input_shape.width)
     is_whole = draft.op == "conv2d" and draft.options["kernel"] == whole_map
-    if is_whole and draft.options["padding"] == (0, 0) and draft.options["groups"] == 1:
+    if is_whole and not any(draft.options["padding"]) and draft.options["groups"] == 1:
         assert draft.weight is not None
         draft.op, draft.options = "linear", {"units": draft.shape.channels}
         draft.weight = draft.weight.reshape(-1, draft.shape.channels)

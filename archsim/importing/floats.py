@@ -66,8 +66,8 @@ def _grouped(seen: Maps, filters: Maps, groups: int) -> Maps:
 
 def _windows(layer: Layer, x: Maps, outside: float) -> Maps:
     """(images, rows, columns, channels, kernel rows, kernel columns): a view of the padded map."""
-    (rows, columns), (step_y, step_x) = layer.padding, layer.stride
-    padded = np.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)), constant_values=outside)
+    (top, left, *_), (*_, bottom, right), (step_y, step_x) = layer.padding, layer.padding, layer.stride
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=outside)
     shape = layer.output_shape
     return sliding_window_view(padded, layer.kernel, axis=(1, 2))[:, ::step_y, ::step_x][
         :, : shape.height, : shape.width

@@ -205,7 +205,7 @@ def average_pool(walk: Walk, node: Node) -> Tensor:
     """AveragePool without padding."""
     tensor, kernel = walk.map(node), kernel_of(node)
     options = window_of(node, tensor, kernel, NO_PADS)
-    if options.pop("padding") != (0, 0):
+    if any(options.pop("padding")):
         raise Unsupported(
             "averages over padding, expected none", "pad before the pool, or use GlobalAveragePool"
         )
@@ -346,9 +346,7 @@ OPERATORS: dict[str, Operator] = {
     "Clip": Operator(clip, "`relu`", "from 0; an upper bound (ReLU6) is where the 8-bit tensor saturates"),
     "Concat": Operator(fold, "a constant", "of constants: sizes of a Reshape"),
     "Constant": Operator(constant, "a constant", "numbers"),
-    "Conv": Operator(
-        conv, "`conv2d`, `depthwise_conv2d`", "two dimensions; groups; no dilation; equal pads at both ends"
-    ),
+    "Conv": Operator(conv, "`conv2d`, `depthwise_conv2d`", "two dimensions; groups; no dilation"),
     "DequantizeLinear": Operator(dequantize, "scales", "8 bits"),
     "Div": Operator(_affine, "weights and bias, or the coding of the image", "by a constant per channel"),
     "Dropout": Operator(identity, "nothing", ""),
@@ -359,7 +357,7 @@ OPERATORS: dict[str, Operator] = {
     "Identity": Operator(identity, "nothing", ""),
     "LogSoftmax": Operator(softmax, "nothing", "at an output"),
     "MatMul": Operator(matmul, "`linear`", "constant weights on the right"),
-    "MaxPool": Operator(max_pool, "`max_pool`", "two dimensions; no dilation; equal pads at both ends"),
+    "MaxPool": Operator(max_pool, "`max_pool`", "two dimensions; no dilation"),
     "Mul": Operator(_affine, "weights and bias, or the coding of the image", "by a constant per channel"),
     "Pad": Operator(pad, "`padding`", "zeros, before a Conv"),
     "QuantizeLinear": Operator(quantize, "scales", "8 bits, one scale a tensor"),

@@ -26,10 +26,12 @@ def window_of(node: Node, tensor: Tensor, kernel: tuple[int, int], extra: Pads) 
     pads = _pads(node, kernel, (stride[0], stride[1]), (height, width))
     total = tuple(a + b for a, b in zip(pads, extra, strict=True))
     ceil = bool(attributes.get("ceil_mode", 0))
-    padding = tuple(
-        _padding(size, window, step, (total[axis], total[axis + 2]), ceil)
+    ends = [
+        _ends(size, window, step, (total[axis], total[axis + 2]), ceil)
         for axis, (size, window, step) in enumerate(zip((height, width), kernel, stride, strict=True))
-    )
+    ]
+    (top, bottom), (left, right) = ends
+    padding = (top, left) if (top, left) == (bottom, right) else (top, left, bottom, right)
     return {"kernel": kernel, "stride": stride, "padding": padding}
 
 
@@ -48,23 +50,19 @@ def _pads(node: Node, kernel: tuple[int, int], stride: tuple[int, int], size: tu
     return pads[0], pads[1], pads[2], pads[3]
 
 
-def _padding(size: int, window: int, step: int, pads: tuple[int, int], ceil: bool) -> int:
-    """The one padding for both ends that gives the same windows. Raises Unsupported where there is none.
+def _ends(size: int, window: int, step: int, pads: tuple[int, int], ceil: bool) -> tuple[int, int]:
+    """Padding before and behind that gives the same windows: alike where that is possible, else no more than is read.
 
     Rows beyond the last window do not count: with a step of 2 on an even map, 1 before it, 0 and 1 behind are alike.
 
-    >>> _padding(32, 3, 2, (1, 0), False), _padding(32, 3, 2, (0, 0), False)
-    (1, 0)
+    >>> _ends(32, 3, 2, (1, 0), False), _ends(32, 3, 2, (0, 1), False), _ends(31, 2, 2, (0, 0), True)
+    ((1, 1), (0, 1), (0, 1))
     """
     before, after = pads
     room = size + before + after - window
     outputs = (-(-room // step) if ceil else room // step) + 1
     if ceil and (outputs - 1) * step >= size + before:
         outputs -= 1  # the last window may not begin behind the map
-    if room >= 0 and (size + 2 * before - window) // step + 1 != outputs:
-        message = f"pads {before} px before and {after} px behind {size} px (window {window}, step {step}"
-        message += ", rounded up)" if ceil else ")"
-        raise Unsupported(
-            f"{message}, expected the same at both ends", "pad both sides alike, as PyTorch does"
-        )
-    return before
+    if room < 0 or (size + 2 * before - window) // step + 1 == outputs:
+        return before, before
+    return before, max((outputs - 1) * step + window - size - before, 0)

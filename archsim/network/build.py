@@ -108,17 +108,19 @@ def output_shape(spec: LayerSpec, shape: Shape) -> Shape | str:
     if problem:
         return problem
     stride = spec.stride or spec.kernel
-    height = (shape.height + 2 * pad[0] - spec.kernel[0]) // stride[0] + 1
-    width = (shape.width + 2 * pad[1] - spec.kernel[1]) // stride[1] + 1
+    height = (shape.height + pad[0] + pad[-2] - spec.kernel[0]) // stride[0] + 1
+    width = (shape.width + pad[1] + pad[-1] - spec.kernel[1]) // stride[1] + 1
     return Shape(height, width, spec.filters if spec.op == "conv2d" else shape.channels)
 
 
-def _window_problem(spec: WindowSpec, shape: Shape, pad: tuple[int, int]) -> str:
+def _window_problem(spec: WindowSpec, shape: Shape, pad: tuple[int, ...]) -> str:
     """What is wrong with a window on a tensor, "" when nothing is."""
     rows, cols = spec.kernel
-    if shape.height + 2 * pad[0] < rows or shape.width + 2 * pad[1] < cols:
+    if shape.height + pad[0] + pad[-2] < rows or shape.width + pad[1] + pad[-1] < cols:
         return f"kernel {rows}x{cols} is larger than its padded input {shape}"
-    if spec.op == "max_pool" and (2 * pad[0] > rows or 2 * pad[1] > cols):
+    if spec.op == "max_pool" and len(pad) == 4 and (max(pad[::2]) >= rows or max(pad[1::2]) >= cols):
+        return f"padding {list(pad)} reaches as far as the kernel {rows}x{cols}"
+    if spec.op == "max_pool" and len(pad) == 2 and (2 * pad[0] > rows or 2 * pad[1] > cols):
         return f"padding {pad[0]}x{pad[1]} is more than half of the kernel {rows}x{cols}"
     if spec.op == "conv2d" and (shape.channels % spec.groups or spec.filters % spec.groups):
         return f"{shape.channels} channels and {spec.filters} filters cannot be cut into {spec.groups} groups"

@@ -79,8 +79,11 @@ class Layer:
         return (1, 1)
 
     @property
-    def padding(self) -> tuple[int, int]:
-        """(top and bottom, left and right) padding in pixels: zeros, or for ``max_pool`` the lowest value."""
+    def padding(self) -> tuple[int, ...]:
+        """(top and bottom, left and right) padding in pixels: zeros, or for ``max_pool`` the lowest value.
+
+        Where the ends differ (top, left, bottom, right); the first two and the last two always are those of a corner.
+        """
         return self.spec.padding if self.spec.op in ("conv2d", "depthwise_conv2d", "max_pool") else (0, 0)
 
     @property

@@ -21,8 +21,8 @@ def windows(
 ) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]]]]:
     """For each (n, out_y, out_x): the taps (i, j, y, x) of its window that lie inside the map."""
     count, height, width, _ = shape
-    out_height = (height + 2 * padding[0] - window[0]) // stride[0] + 1
-    out_width = (width + 2 * padding[1] - window[1]) // stride[1] + 1
+    out_height = (height + padding[0] + padding[-2] - window[0]) // stride[0] + 1
+    out_width = (width + padding[1] + padding[-1] - window[1]) // stride[1] + 1
     for n, out_y, out_x in itertools.product(range(count), range(out_height), range(out_width)):
         taps = []
         for i, j in itertools.product(range(window[0]), range(window[1])):

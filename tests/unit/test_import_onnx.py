@@ -15,7 +15,7 @@ from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.importing.onnx_model import Calibrating, import_onnx
 from archsim.importing.result import ImportResult
-from tests.onnx_models import alexnet, answers, mobilenet, pictures, resnet, save, two_exits, vgg
+from tests.onnx_models import alexnet, answers, keras, mobilenet, pictures, resnet, save, two_exits, vgg
 from tests.unit.int8_reference import run_reference
 
 TESTED = 24
@@ -25,6 +25,7 @@ MODELS: dict[str, tuple[Callable[..., Any], int]] = {
     "resnet": (resnet, 16),
     "mobilenet": (mobilenet, 16),
     "alexnet": (alexnet, 35),
+    "keras": (keras, 16),
     "two_exits": (two_exits, 16),
 }
 MOST_ERROR = 0.15

@@ -34,12 +34,14 @@ STYLES = st.sampled_from(["extreme", "dense", "sparse", "empty"])
 @st.composite
 def convolutions(
     draw: st.DrawFn,
-) -> tuple[np.ndarray, tuple[int, int], tuple[int, int], tuple[int, int], int, int]:
+) -> tuple[np.ndarray, tuple[int, int], tuple[int, int], tuple[int, ...], int, int]:
     """(activations, window, stride, padding, filters, seed), every window inside its padded map."""
     window = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-    padding = (draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+    side = st.integers(0, 3)
+    padding = draw(st.one_of(st.tuples(side, side), st.tuples(side, side, side, side)))
     stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    sides = [draw(st.integers(max(1, w - 2 * p), 7)) for w, p in zip(window, padding, strict=True)]
+    both = (padding[0] + padding[-2], padding[1] + padding[-1])
+    sides = [draw(st.integers(max(1, w - p), 7)) for w, p in zip(window, both, strict=True)]
     seed = draw(SEEDS)
     shape = (draw(st.integers(1, 3)), *sides, draw(st.integers(1, 9)))
     found = activations(np.random.default_rng(seed), shape, draw(DTYPES), draw(STYLES))
@@ -95,7 +97,7 @@ def test_linear_flattens_height_width_channels(case):
 def test_pools_equal_the_oracle(case):
     x, window, stride, padding, _, _ = case
     window = (min(window[0], x.shape[1]), min(window[1], x.shape[2]))
-    padding = (min(padding[0], window[0] // 2), min(padding[1], window[1] // 2))
+    padding = tuple(min(side, window[index % 2] // 2) for index, side in enumerate(padding))
     largest = max_pool(x, window, stride, padding)
     assert largest.dtype == x.dtype
     np.testing.assert_array_equal(largest, oracle.max_pool(x, window, stride, padding))
