@@ -29,10 +29,6 @@ def _as_pair(value: object) -> object:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
 
 
@@ -54,7 +50,8 @@ class _Layer(ConfigModel):
     """Tensor that is read: a layer's name or ``image``; the layer above when left out."""
 
 
-MapShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], BeforeValidator(_as_tuple)]
+MapShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Field(strict=False)]
+"""Not strict: a list in the file is the tuple; its numbers still must be integers."""
 
 
 class _WeightedLayer(_Layer):
