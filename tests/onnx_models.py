@@ -69,18 +69,20 @@ class OnnxBuilder:
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10)
 
 
-def vgg(side: int = 16, widths: tuple[int, ...] = (8, 16), classes: int = 10) -> Any:
-    """Pairs of convolutions and a pool; Flatten of a map, which weights must follow; Dropout; Softmax."""
+def vgg(side: int = 16, stages: tuple[tuple[int, int], ...] = ((8, 2), (16, 2)), hidden: tuple[int, ...] = (24,),
+        classes: int = 10) -> Any:  # fmt: skip
+    """Convolutions and a pool by stage (filters, layers); Flatten of a map, which weights must follow; Softmax."""
     b = OnnxBuilder(side=side)
     x, channels = "x", 3
-    for width in widths:
-        for _ in range(2):
+    for width, layers in stages:
+        for _ in range(layers):
             x, channels = b.node("Relu", b.conv(x, channels, width, 3, pads=[1, 1, 1, 1])), width
         x = b.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
         side //= 2
-    x = b.node("Flatten", x)
-    x = b.node("Dropout", b.node("Relu", b.gemm(x, channels * side * side, 24)))
-    return b.model(b.node("Softmax", b.gemm(x, 24, classes), axis=1))
+    x, inputs = b.node("Flatten", x), channels * side * side
+    for units in hidden:
+        x, inputs = b.node("Dropout", b.node("Relu", b.gemm(x, inputs, units))), units
+    return b.model(b.node("Softmax", b.gemm(x, inputs, classes), axis=1))
 
 
 def resnet(
@@ -103,10 +105,10 @@ def resnet(
 
 
 def mobilenet(side: int = 16, plan: tuple[tuple[int, int, int], ...] = ((1, 8, 1), (4, 12, 2), (4, 12, 1)),
-              classes: int = 10, last: int = 32) -> Any:  # fmt: skip
+              classes: int = 10, first: int = 8, last: int = 32) -> Any:  # fmt: skip
     """MobileNetV2 in small. plan: (expansion, channels, stride) of each inverted residual."""
     b = OnnxBuilder(side=side)
-    x, channels = b.unit("x", 3, 8, 3, "Clip", strides=[2, 2]), 8
+    x, channels = b.unit("x", 3, first, 3, "Clip", strides=[2, 2]), first
     for expansion, width, stride in plan:
         hidden = channels * expansion
         y = b.unit(x, channels, hidden, 1, "Clip") if expansion > 1 else x

@@ -20,7 +20,7 @@ def write_workload(path: Path, spec: WorkloadSpec) -> None:
         *_blocks(head),
         *_blocks({"dataset": dump["dataset"]}),
         f"input: {_flow(dump['input'])}",
-        *_blocks(files),
+        *(_blocks(files) if files else ()),
     ]
     lines += ["layers:", *(f"  - {_flow(_short(layer))}" for layer in dump["layers"])]
     if spec.branches:

@@ -10,7 +10,7 @@ import numpy as np
 
 from archsim.importing.draft import NO_PADS, WITH_WEIGHTS, Constant, Node, Tensor, Unsupported, is_image
 from archsim.importing.quantised import dequantize, quantize
-from archsim.importing.walk import Value, Walk, per_channel
+from archsim.importing.walk import HINTS, Value, Walk, per_channel
 from archsim.importing.window import kernel_of, window_of
 
 _FLOAT_TYPES = (1, 10, 11, 16)
@@ -327,6 +327,10 @@ def shape(walk: Walk, node: Node) -> Constant:
 
 def fold(walk: Walk, node: Node) -> Constant:
     """An operator on constants, computed now."""
+    if any(isinstance(walk.values[name], Tensor) for name in node.inputs if name):
+        raise Unsupported(
+            "changes a tensor that depends on the image, expected constants alone", HINTS.get(node.op, "")
+        )
     given = [walk.constant(node, index) for index, name in enumerate(node.inputs) if name]
     if node.op == "Transpose" and given[0].scales is not None:
         axes = tuple(node.attributes.get("perm", range(given[0].array.ndim)[::-1]))

@@ -66,7 +66,7 @@ class Walk:
                 if near.startswith("did")
                 else "archsim import reads the operators of docs/reference/import.md"
             )
-            raise Unsupported("this operator cannot be imported", _HINTS.get(node.op, hint))
+            raise Unsupported("this operator cannot be imported", HINTS.get(node.op, hint))
         given = [name for name in node.inputs if name]
         unknown = [name for name in given if name not in self.values]
         if unknown:
@@ -182,7 +182,7 @@ def per_channel(array: NDArray[Any], tensor: Tensor) -> Floats:
     return np.broadcast_to(array.astype(np.float64).ravel(), (channels,))
 
 
-_HINTS = {
+HINTS = {
     "Concat": "networks with concatenations (Inception, DenseNet, SqueezeNet) cannot be simulated",
     "HardSwish": "train with Relu or Clip(0, 6)",
     "LeakyRelu": "train with Relu",
@@ -196,6 +196,7 @@ _HINTS = {
     "Resize": "only classifiers can be simulated; resize images beforehand",
     "ConvTranspose": "only classifiers can be simulated",
 }
+"""What to try instead of operators that people often have."""
 
 
 def shape_of(dims: Sequence[int]) -> Shape:

@@ -43,8 +43,9 @@ def averaged(b: OnnxBuilder) -> str:
 
 def test_all_unsupported_nodes_are_listed_by_name(tmp_path: Path) -> None:
     b = OnnxBuilder()
-    x = b.node("LeakyRelu", b.conv("x", 3, 8, 3, dilations=[2, 2]), name="/act")
-    y = b.node("Concat", x, x, axis=1, name="/join")
+    b.node("LeakyRelu", b.conv("x", 3, 8, 3, dilations=[2, 2]), name="/act")
+    fine = b.conv("x", 3, 4, 3)
+    y = b.node("Concat", fine, fine, axis=1, name="/join")
     z = b.node("Relu", b.node("Sigmod", "x", name="/gate"))
     problems = refused(tmp_path, b.model(classifier(b, b.node("Add", y, z), 8)))
     assert [line.split(": ")[1] for line in problems] == [

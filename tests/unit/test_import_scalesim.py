@@ -97,7 +97,7 @@ def test_matrix_products(tmp_path: Path) -> None:
     assert network.results == {"second", "other"}
 
 
-@pytest.mark.parametrize("text", [CHAINED, GEMM])
+@pytest.mark.parametrize("text", [CHAINED, GEMM], ids=["convolutions", "products"])
 def test_topologies_simulate_and_results_leave_for_dram(text: str, tmp_path: Path) -> None:
     topology(tmp_path, text)
     result = simulate(tmp_path / "net.yaml", arch="tpu-like-ws", engine="segment")
