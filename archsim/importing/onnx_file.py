@@ -27,7 +27,7 @@ _MAX_BYTES = 2 << 30
 """Of a model file, and of one external tensor; protobuf itself ends there."""
 _MAX_NODES = 100_000
 _MAX_FOLDED = 1 << 12
-"""Elements of an operand of a folded operator that could multiply them; sizes of a Reshape have a handful."""
+"""Elements of the operands of an operator that could multiply them; sizes of a Reshape have a handful."""
 _NUMBERS = {
     onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16,
     onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.INT16, onnx.TensorProto.UINT16,
@@ -49,7 +49,7 @@ class Graph:
     def fold(self, node: Node, inputs: list[Constant]) -> Constant:
         """An operator on constants, computed by the reference evaluator of ONNX. Raises Unsupported."""
         arrays = [part.array for part in inputs]
-        if len(arrays) > 1 and min(array.size for array in arrays) > _MAX_FOLDED:
+        if node.op in ("Concat", "Gather") and sum(array.size for array in arrays) > _MAX_FOLDED:
             raise Unsupported("computes with large constants", "let the exporter fold constants")
         try:
             names = [name for name in node.inputs if name]

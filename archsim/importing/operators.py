@@ -289,7 +289,10 @@ def constant(_: Walk, node: Node) -> Constant:
     given = [value for key, value in node.attributes.items() if key.startswith("value")]
     if len(given) != 1 or isinstance(given[0], bytes | str):
         raise Unsupported("holds no numbers")
-    return Constant(np.asarray(given[0]))
+    array = np.asarray(given[0])
+    if array.dtype.kind not in "biuf":
+        raise Unsupported("holds no numbers")
+    return Constant(array)
 
 
 def softmax(walk: Walk, node: Node) -> Tensor:

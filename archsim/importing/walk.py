@@ -20,6 +20,8 @@ Value = Tensor | Constant
 Handler = Callable[["Walk", Node], Value]
 Folder = Callable[[Node, list[Constant]], Constant]
 """Computes an operator on constants. Raises Unsupported."""
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a node whose attributes and inputs are of other kinds than ONNX says makes of a handler."""
 _MAX_ELEMENTS = 1 << 28
 """Of one tensor: more than any supported network has, and less than a hostile file could ask for."""
 
@@ -49,6 +51,10 @@ class Walk:
                 value = self._value_of(node, handlers)
             except Unsupported as error:
                 self.problem(node.label, str(error), error.hint)
+            except _MALFORMED as error:
+                self.problem(
+                    node.label, f"malformed ({type(error).__name__}: {error})", "the file may be damaged"
+                )
             for name in node.outputs:
                 self.values[name] = None
             if node.outputs:

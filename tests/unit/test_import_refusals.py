@@ -79,6 +79,14 @@ def test_each_limit_has_its_words(make: Any, expected: str, tmp_path: Path) -> N
     assert expected in "\n".join(refused(tmp_path, b.model(make(b))))
 
 
+def test_attributes_of_another_kind_are_problems(tmp_path: Path) -> None:
+    b = OnnxBuilder()
+    x = b.conv("x", 3, 8, 3, strides=3)
+    y = b.node("MaxPool", b.conv("x", 3, 8, 3), kernel_shape=[2, 2], auto_pad=1)
+    found = refused(tmp_path, b.model(classifier(b, b.node("Add", x, y), 8)))
+    assert len(found) == 2 and all("malformed" in line for line in found)
+
+
 def test_relu_that_a_neighbour_does_not_see(tmp_path: Path) -> None:
     b = OnnxBuilder()
     x = b.conv("x", 3, 8, 3)
