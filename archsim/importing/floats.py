@@ -40,9 +40,11 @@ def _output(layer: Layer, weights: FloatLayer | None, inputs: list[Maps]) -> Map
     if layer.op == "add":
         return x + inputs[1]
     if layer.op == "max_pool":
-        return _windows(layer, x, -np.inf).max(axis=(-2, -1))
+        largest: Maps = _windows(layer, x, -np.inf).max(axis=(-2, -1))
+        return largest
     if weights is None:
-        return _windows(layer, x, 0.0).sum(axis=(-2, -1)) / np.float32(math.prod(layer.kernel))
+        mean: Maps = _windows(layer, x, 0.0).sum(axis=(-2, -1)) / np.float32(math.prod(layer.kernel))
+        return mean
     weight, bias = weights.weight.astype(np.float32), weights.bias.astype(np.float32)
     if layer.op == "linear":
         return (x.reshape(len(x), -1) @ weight + bias)[:, None, None, :]

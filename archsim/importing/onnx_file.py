@@ -195,7 +195,7 @@ def _external(tensor: Any, folder: Path, expected_bytes: int) -> bytes:
             )
         with path.open("rb") as stream:
             stream.seek(offset)
-            data = stream.read(expected_bytes)
+            data: bytes = stream.read(expected_bytes)
     except (OSError, ValueError) as error:
         raise Unsupported(f"in an unreadable file {path} ({error})") from None
     if len(data) != expected_bytes:

@@ -8,6 +8,7 @@ symmetric scale that holds it, and its integers are no longer those of the model
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,14 +127,14 @@ def _scale(walk: Walk, node: Node) -> Floats:
     return scale
 
 
-def _zeros(zero_point: NDArray[np.int64] | None) -> NDArray[np.int64]:
+def _zeros(zero_point: NDArray[Any] | None) -> NDArray[np.int64]:
     return np.zeros(1, np.int64) if zero_point is None else zero_point.astype(np.int64)
 
 
-def _along(values: NDArray[np.float64] | NDArray[np.int64], array: NDArray[np.float64], axis: int) -> Floats:
+def _along(values: NDArray[Any], array: NDArray[Any], axis: int) -> NDArray[Any]:
     """One value, or one a slice along an axis, so that it broadcasts over ``array``."""
     if values.size == 1:
-        return values.ravel()[0]  # type: ignore[return-value]
+        return values.reshape(())
     if not -array.ndim <= axis < array.ndim or values.shape != (array.shape[axis],):
         raise Unsupported(
             f"{values.shape} scales for an array of {array.shape}", "one a tensor, or one a channel"

@@ -69,6 +69,7 @@ def import_topology(path: Path, target: Path) -> ImportResult:
             dataset=DatasetSpec(name="none, shapes only", classes=classes),
             input=image,
             layers=layers,
+            branches=[],
         )
     except ValueError as error:
         raise InvalidInput([Problem(str(path), "", str(error).partition("\n")[0])]) from None
@@ -175,7 +176,11 @@ def _layers(rows: list[Row], notes: list[str]) -> tuple[list[LayerSpec], int]:
             layers.append(LinearSpec(op="linear", units=row.filters, **entry))
             classes = row.filters if is_last else classes
         else:
-            options = {"kernel": row.kernel, "stride": row.stride, "padding": padding or (0, 0)}
+            options: dict[str, Any] = {
+                "kernel": row.kernel,
+                "stride": row.stride,
+                "padding": padding or (0, 0),
+            }
             layers.append(Conv2dSpec(op="conv2d", filters=row.filters, **options, **entry))
         previous = row.output
     _explain(rows, own, padded, notes)
