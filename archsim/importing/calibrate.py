@@ -74,10 +74,9 @@ def draw_images(network: Network, source: Path, count: int) -> ImageBatch:
         check_images(network, batch, str(source))
         for image, label in zip(batch.images, batch.labels, strict=True):
             seen += 1
-            place = len(kept) if len(kept) < count else int(rng.integers(seen))
-            if place == len(kept):
+            if len(kept) < count:
                 kept.append((image, int(label)))
-            elif place < count:
+            elif (place := int(rng.integers(seen))) < count:
                 kept[place] = (image, int(label))
     return ImageBatch(
         np.stack([image for image, _ in kept]), np.array([label for _, label in kept], np.int64)
