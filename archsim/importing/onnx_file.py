@@ -127,11 +127,11 @@ def _node(node: Any, index: int, folder: Path) -> Node:
         raise Unsupported(
             f'an operator of "{node.domain}", expected one of ONNX itself', "export with standard operators"
         )
+    # Operators of other domains are no operators of ONNX, whatever their names.
+    op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
     attributes = {attribute.name: _attribute(attribute, folder) for attribute in node.attribute}
     name = node.name or f"{node.op_type.lower()}{index}"
-    return Node(
-        node.op_type, name, _label(node, index), tuple(node.input), tuple(node.output), attributes, node
-    )
+    return Node(op, name, _label(node, index), tuple(node.input), tuple(node.output), attributes, node)
 
 
 def _label(node: Any, index: int) -> str:

@@ -59,21 +59,8 @@ def import_topology(path: Path, target: Path) -> ImportResult:
     rows = read_topology(path)
     notes: list[str] = []
     layers, classes = _layers(rows, notes)
-    first = rows[0].shape
-    try:
-        image = InputSpec(height=first.height, width=first.width, channels=first.channels)
-        spec = WorkloadSpec(
-            schema="archsim.workload/1",
-            name=safe_name(target.stem),
-            description=f"Imported from {path.name} (SCALE-Sim); shapes only",
-            dataset=DatasetSpec(name="none, shapes only", classes=classes),
-            input=image,
-            layers=layers,
-            branches=[],
-        )
-    except ValueError as error:
-        raise InvalidInput([Problem(str(path), "", str(error).partition("\n")[0])]) from None
-    network, problems = build_network(spec.name, image, classes, spec.layers, [], shape_only=True)
+    spec = _spec(path, target, rows[0].shape, layers, classes)
+    network, problems = build_network(spec.name, spec.input, classes, spec.layers, [], shape_only=True)
     if network is None:
         raise InvalidInput(Problem(str(path), key, message, hint) for key, message, hint in problems)
     try:
@@ -93,6 +80,22 @@ def import_topology(path: Path, target: Path) -> ImportResult:
         notes=tuple(notes),
         files=(str(target),),
     )
+
+
+def _spec(path: Path, target: Path, first: Shape, layers: list[LayerSpec], classes: int) -> WorkloadSpec:
+    try:
+        image = InputSpec(height=first.height, width=first.width, channels=first.channels)
+        return WorkloadSpec(
+            schema="archsim.workload/1",
+            name=safe_name(target.stem),
+            description=f"Imported from {path.name} (SCALE-Sim); shapes only",
+            dataset=DatasetSpec(name="none, shapes only", classes=classes),
+            input=image,
+            layers=layers,
+            branches=[],
+        )
+    except ValueError as error:
+        raise InvalidInput([Problem(str(path), "", str(error).partition("\n")[0])]) from None
 
 
 def read_topology(path: Path) -> list[Row]:

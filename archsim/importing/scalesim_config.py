@@ -43,11 +43,43 @@ def import_config(path: Path, target: Path) -> ImportResult:
         problems.append(Problem(str(path), f"{_SECTION}.Dataflow", message))
     if problems or dataflow is None:
         raise InvalidInput(problems)
-    rows, cols, ifmap_kib, filter_kib, ofmap_kib = sizes.values()
-    wanted = 1 << (rows + 8 * cols - 1).bit_length()
-    port_bytes = min(wanted, _MOST_PORT_BYTES)
-    total_kib = ifmap_kib + filter_kib + ofmap_kib
-    document: dict[str, Any] = {
+    rows, cols, *kib = sizes.values()
+    document = _document(target, path, dataflow, rows, cols, kib)
+    buffer, wanted = document["global_buffer"], _port_bytes(rows, cols)
+    notes = [
+        f"{key}: {why}, found {value} without counterpart"
+        for key, value in values.items()
+        if (why := _NO_COUNTERPART.get(key)) is not None
+    ]
+    notes.append(
+        f"the three SRAMs are one buffer of {buffer['size_kib']} KiB, {buffer['filter_kib']} of them for filters"
+    )
+    notes.append("clock, DRAM, DMA and precision are those of dense-rs: 200 MHz, LPDDR3, 8 bits")
+    if wanted > (port := buffer["port_bytes_per_cycle"]):
+        notes.append(f"the buffer port is {port} bytes wide, the array could take {wanted}: it may wait")
+    return ImportResult(
+        workload=document["name"],
+        source=str(path),
+        notes=tuple(notes),
+        files=(str(_write(document, target)),),
+    )
+
+
+def _port_bytes(rows: int, cols: int) -> int:
+    """A power of two that holds what enters and leaves in a cycle: activations, sums in, sums out.
+
+    >>> _port_bytes(16, 8)
+    128
+    """
+    return 1 << (rows + 8 * cols - 1).bit_length()
+
+
+def _document(
+    target: Path, path: Path, dataflow: str, rows: int, cols: int, kib: list[int]
+) -> dict[str, Any]:
+    """The architecture file. kib: SRAM of maps, of filters, of outputs."""
+    port_bytes, total_kib = min(_port_bytes(rows, cols), _MOST_PORT_BYTES), sum(kib)
+    return {
         "schema": "archsim.arch/1",
         "name": safe_name(target.stem),
         "description": f"Imported from {path.name} (SCALE-Sim): {rows}x{cols}, {dataflow.replace('_', ' ')}",
@@ -66,29 +98,12 @@ def import_config(path: Path, target: Path) -> ImportResult:
         },
         "global_buffer": {
             "size_kib": total_kib,
-            "filter_kib": filter_kib,
+            "filter_kib": kib[1],
             "banks": max(total_kib // 4, 1),
             "port_bytes_per_cycle": port_bytes,
             "burst_bytes": port_bytes,
         },
     }
-    notes = [
-        f"{key}: {why}, found {value} without counterpart"
-        for key, value in values.items()
-        if (why := _NO_COUNTERPART.get(key)) is not None
-    ]
-    notes.append(f"the three SRAMs are one buffer of {total_kib} KiB, of which {filter_kib} KiB hold filters")
-    notes.append("clock, DRAM, DMA and precision are those of dense-rs: 200 MHz, LPDDR3, 8 bits")
-    if port_bytes < wanted:
-        notes.append(
-            f"the buffer port is {port_bytes} bytes wide, the array could take {wanted}: it may wait"
-        )
-    return ImportResult(
-        workload=document["name"],
-        source=str(path),
-        notes=tuple(notes),
-        files=(str(_write(document, target)),),
-    )
 
 
 def _read(path: Path) -> dict[str, str]:

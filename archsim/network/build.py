@@ -158,13 +158,7 @@ def build_network(
         previous = spec.name
     order = {layer.name: index for index, layer in enumerate(trunk)}
     built = [_build_branch(builder, spec, index, order, class_count) for index, spec in enumerate(branches)]
-    names = [spec.name for spec in branches]
-    for index, branch_name in enumerate(names):
-        if branch_name in names[:index] or branch_name in RESERVED_EXIT_NAMES:
-            builder.problem(f"branches.{index}.name", f'the exit name "{branch_name}" is taken')
-        if branch_name in order:
-            message = f'the name "{branch_name}" is that of a trunk layer'
-            builder.problem(f"branches.{index}.name", message, "results list layers and branches by name")
+    _check_exit_names(builder, branches, order)
     if builder.problems:
         return None, builder.problems
     complete = sorted(
@@ -173,6 +167,16 @@ def build_network(
     own = tuple((tensor, shape) for tensor, shape in builder.shapes.items() if tensor.endswith(":input"))
     shape = builder.shapes[IMAGE]
     return Network(name, shape, class_count, tuple(trunk), tuple(complete), image.signed, own), []
+
+
+def _check_exit_names(builder: _Builder, branches: Sequence[BranchSpec], order: dict[str, int]) -> None:
+    names = [spec.name for spec in branches]
+    for index, branch_name in enumerate(names):
+        if branch_name in names[:index] or branch_name in RESERVED_EXIT_NAMES:
+            builder.problem(f"branches.{index}.name", f'the exit name "{branch_name}" is taken')
+        if branch_name in order:
+            message = f'the name "{branch_name}" is that of a trunk layer'
+            builder.problem(f"branches.{index}.name", message, "results list layers and branches by name")
 
 
 def _build_branch(

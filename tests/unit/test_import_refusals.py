@@ -47,12 +47,14 @@ def test_all_unsupported_nodes_are_listed_by_name(tmp_path: Path) -> None:
     fine = b.conv("x", 3, 4, 3)
     y = b.node("Concat", fine, fine, axis=1, name="/join")
     z = b.node("Relu", b.node("Sigmod", "x", name="/gate"))
+    z = b.node("Relu", z, name="/other", domain="com.example")
     problems = refused(tmp_path, b.model(classifier(b, b.node("Add", y, z), 8)))
     assert [line.split(": ")[1] for line in problems] == [
         'Conv "conv_0"',
         'LeakyRelu "/act"',
         'Concat "/join"',
         'Sigmod "/gate"',
+        'Relu "/other"',
     ]
     assert "dilations [2, 2], expected 1" in problems[0]
     assert "hint: train with Relu" in problems[1]
