@@ -123,19 +123,20 @@ def _parse(path: Path) -> Any:
 
 
 def _node(node: Any, index: int, folder: Path) -> Node:
-    if node.domain not in ("", "ai.onnx"):
-        raise Unsupported(
-            f'an operator of "{node.domain}", expected one of ONNX itself', "export with standard operators"
-        )
-    # Operators of other domains are no operators of ONNX, whatever their names.
-    op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
     attributes = {attribute.name: _attribute(attribute, folder) for attribute in node.attribute}
     name = node.name or f"{node.op_type.lower()}{index}"
-    return Node(op, name, _label(node, index), tuple(node.input), tuple(node.output), attributes, node)
+    return Node(
+        _operator(node), name, _label(node, index), tuple(node.input), tuple(node.output), attributes, node
+    )
+
+
+def _operator(node: Any) -> str:
+    """Operators of other domains are no operators of ONNX, whatever their names."""
+    return f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else str(node.op_type)
 
 
 def _label(node: Any, index: int) -> str:
-    return f'{node.op_type} "{node.name}"' if node.name else f"{node.op_type} #{index}"
+    return f'{_operator(node)} "{node.name}"' if node.name else f"{_operator(node)} #{index}"
 
 
 def _attribute(attribute: Any, folder: Path) -> Any:

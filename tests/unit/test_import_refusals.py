@@ -54,7 +54,7 @@ def test_all_unsupported_nodes_are_listed_by_name(tmp_path: Path) -> None:
         'LeakyRelu "/act"',
         'Concat "/join"',
         'Sigmod "/gate"',
-        'Relu "/other"',
+        'com.example.Relu "/other"',
     ]
     assert "dilations [2, 2], expected 1" in problems[0]
     assert "hint: train with Relu" in problems[1]
