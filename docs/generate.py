@@ -28,11 +28,12 @@ from archsim.config.workload import BranchSpec, WorkloadSpec
 from archsim.counters import ACTIONS
 from archsim.exits.spec import ExitsBuildSpec
 from archsim.explore.spec import RangeSpec, SweepSpec
+from archsim.importing.operators import OPERATORS
 from archsim.training.spec import TrainSpec
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
-NOT_RUN = ("data", "train")
-"""Commands whose examples cannot be run everywhere: packages or the network may be absent."""
+NOT_RUN = ("data", "import", "train")
+"""Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""
 Kept = dict[str, str]
 """Last cell of a row of the page as it is, by the first."""
 _BLOCK = re.compile(
@@ -131,6 +132,12 @@ def action_table(_: Kept) -> str:
     return _table(("component", "action", "unit", "counted when"), rows)
 
 
+def operator_table(_: Kept) -> str:
+    """ONNX operators that can be imported."""
+    rows = [(f"`{name}`", found.becomes, found.limits) for name, found in OPERATORS.items()]
+    return _table(("operator", "becomes", "supported"), rows)
+
+
 def commands(_: Kept) -> str:
     """One section a command: what its help says."""
     return "\n\n".join(_command_section(name) for name in COMMANDS)
@@ -180,6 +187,7 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "exits": lambda kept: key_table(keys_of(ExitsBuildSpec), kept),
     "sweep": lambda kept: key_table(keys_of(SweepSpec), kept),
     "sweep-range": lambda kept: key_table(keys_of(RangeSpec), kept),
+    "onnx-operators": operator_table,
     "actions": action_table,
     "commands": commands,
 }

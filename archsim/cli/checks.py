@@ -17,6 +17,7 @@ _EXTRAS = {
     "cluster": ("distributed",),
     "data": ("Pillow", "pooch", "pyarrow"),
     "dse": ("optuna",),
+    "onnx": ("onnx",),
     "train": ("torch",),
 }
 _EXAMPLE = "digits"

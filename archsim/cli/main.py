@@ -37,6 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Choose branches, thresholds and DBP bounds of a workload for least cost at a bounded loss of accuracy.",
     ),
     "train": ("archsim.cli.train:train", "Train a trunk with its branches and export an int8 workload."),
+    "import": (
+        "archsim.cli.import_network:import_network",
+        "Make a workload of an ONNX model or a SCALE-Sim topology.",
+    ),
     "plot": (
         "archsim.cli.plot:plot",
         "Plots of results: energy, latency, exits; of sweeps: Pareto front, heat map and others.",

@@ -100,7 +100,8 @@ def inner_place(place: Place, part: str | int) -> tuple[Place, bool]:
     if get_origin(place.type) is dict:
         return place_of(arguments[1]), part != "[key]"
     if get_origin(place.type) in (list, tuple) and isinstance(part, int):
-        return place_of(arguments[part if part < len(arguments) else 0]), True
+        is_fixed = part < len(arguments) and arguments[-1] is not Ellipsis
+        return place_of(arguments[part if is_fixed else 0]), True
     return Place(Any), isinstance(part, int)
 
 
@@ -139,14 +140,15 @@ def _expected(place: Place) -> str:
     if place.members:
         return " or ".join(_expected(place_of(member)) for member in place.members)
     if origin in (tuple, list):
-        return _expected_entries(place, place_of(arguments[0]), len(arguments) if origin is tuple else 0)
+        count = "2 or 4" if arguments[-1] is Ellipsis else str(len(arguments)) if origin is tuple else ""
+        return _expected_entries(place, place_of(arguments[0]), count)
     if place.model is not None or origin is dict:
         return "a mapping"
     return _expected_scalar(place)
 
 
-def _expected_entries(place: Place, entry: Place, count: int) -> str:
-    """count: entries of a tuple, 0 for a list of any length."""
+def _expected_entries(place: Place, entry: Place, count: str) -> str:
+    """count: entries of a tuple (of padding either of two), "" for a list of any length."""
     if not count:
         return f"a list, each entry {_expected(entry)}"
     takes_single_value = any(isinstance(extra, BeforeValidator) for extra in place.metadata)

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from archsim.config.base import ConfigModel
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 PositiveInt = Annotated[int, Field(ge=1, le=1 << 20)]
+OutputMax = Annotated[
+    int,
+    Field(
+        ge=1, le=255, description="Largest value of an output without negative values, in raw 8-bit units."
+    ),
+]
 Logit = Annotated[int, Field(ge=-(1 << 31), le=1 << 32)]
 MagnitudeSum = Annotated[int, Field(ge=0, le=1 << 40)]
 """Sum of ``|a|`` over a tensor in raw 8-bit units; no tensor reaches the largest."""
@@ -26,10 +32,18 @@ def _as_pair(value: object) -> object:
 
 
 Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
+
+
+def _two_or_four(value: tuple[int, ...]) -> tuple[int, ...]:
+    if len(value) not in (2, 4):
+        raise ValueError(f"found {len(value)} numbers, expected 2 or 4: top, left, bottom, right")
+    return value[:2] if value[:2] == value[2:] else value
+
+
 PaddingPx = Annotated[
-    tuple[Annotated[int, Field(ge=0, le=1024)], Annotated[int, Field(ge=0, le=1024)]],
-    BeforeValidator(_as_pair),
+    tuple[Annotated[int, Field(ge=0, le=1024)], ...], BeforeValidator(_as_pair), AfterValidator(_two_or_four)
 ]
+"""(top and bottom, left and right), or (top, left, bottom, right) where the ends differ."""
 
 
 class _Layer(ConfigModel):
@@ -38,7 +52,14 @@ class _Layer(ConfigModel):
     """Tensor that is read: a layer's name or ``image``; the layer above when left out."""
 
 
+MapShape = Annotated[tuple[PositiveInt, PositiveInt, PositiveInt], Field(strict=False)]
+"""Not strict: a list in the file is the tuple; its numbers still must be integers."""
+
+
 class _WeightedLayer(_Layer):
+    input_shape: MapShape | None = None
+    """Height, width and channels of a tensor of the layer's own, read from DRAM in place of ``input``. Of a workload
+    without ``weights`` only."""
     zero_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
     """Fraction of zeros in the tensor that is read; 0 when left out. Of a workload without ``weights`` only."""
 
@@ -49,9 +70,11 @@ class Conv2dSpec(_WeightedLayer):
     kernel: Pair
     stride: Pair = (1, 1)
     padding: PaddingPx = (0, 0)
+    """Zeros around the map; four numbers are top, left, bottom, right."""
     groups: PositiveInt = 1
     """Equal parts into which channels and filters are cut; filters of a part see the channels of that part alone."""
     relu: bool = False
+    output_max: OutputMax = 255
 
 
 class DepthwiseConv2dSpec(_WeightedLayer):
@@ -59,13 +82,16 @@ class DepthwiseConv2dSpec(_WeightedLayer):
     kernel: Pair
     stride: Pair = (1, 1)
     padding: PaddingPx = (0, 0)
+    """Zeros around the map; four numbers are top, left, bottom, right."""
     relu: bool = False
+    output_max: OutputMax = 255
 
 
 class LinearSpec(_WeightedLayer):
     op: Literal["linear"]
     units: PositiveInt
     relu: bool = False
+    output_max: OutputMax = 255
 
 
 class MaxPoolSpec(_Layer):
@@ -74,7 +100,7 @@ class MaxPoolSpec(_Layer):
     stride: Pair | None = None
     """``kernel`` when left out."""
     padding: PaddingPx = (0, 0)
-    """At most half of ``kernel``; padded pixels are never the largest."""
+    """Less than ``kernel``, at most half of it where both ends are alike; padded pixels are never the largest."""
 
 
 class AvgPoolSpec(_Layer):
@@ -82,10 +108,12 @@ class AvgPoolSpec(_Layer):
     kernel: Pair
     stride: Pair | None = None
     """``kernel`` when left out."""
+    output_max: OutputMax = 255
 
 
 class GlobalAvgPoolSpec(_Layer):
     op: Literal["global_avg_pool"]
+    output_max: OutputMax = 255
 
 
 class AddSpec(_Layer):
@@ -93,6 +121,7 @@ class AddSpec(_Layer):
     other: Name
     """The second summand, a tensor of the same shape as ``input``."""
     relu: bool = False
+    output_max: OutputMax = 255
 
 
 LayerSpec = Annotated[
@@ -127,6 +156,8 @@ class InputSpec(ConfigModel):
     """Width of the image in pixels."""
     channels: PositiveInt
     """1 (grey) or 3 (RGB)."""
+    signed: bool = True
+    """What ``input/table`` makes of a pixel: -128 .. 127, or 0 .. 255 where ``false``."""
 
 
 class DatasetSpec(ConfigModel):

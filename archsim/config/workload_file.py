@@ -20,7 +20,7 @@ def write_workload(path: Path, spec: WorkloadSpec) -> None:
         *_blocks(head),
         *_blocks({"dataset": dump["dataset"]}),
         f"input: {_flow(dump['input'])}",
-        *_blocks(files),
+        *(_blocks(files) if files else ()),
     ]
     lines += ["layers:", *(f"  - {_flow(_short(layer))}" for layer in dump["layers"])]
     if spec.branches:
@@ -41,7 +41,7 @@ def _branch_lines(branch: BranchSpec) -> list[str]:
 def _short(layer: dict[str, Any]) -> dict[str, Any]:
     """Equal height and width written as one number."""
     return {
-        key: value[0] if isinstance(value, list) and value[0] == value[1] else value
+        key: value[0] if isinstance(value, list) and len(value) == 2 and value[0] == value[1] else value
         for key, value in layer.items()
     }
 

@@ -16,9 +16,9 @@ from archsim.network.weights import LayerWeights, Weights
 
 
 def encode_images(images: npt.NDArray[np.uint8], weights: Weights) -> Activations:
-    """uint8 pixels (N, H, W, C) to int8 activations by the table of each channel."""
+    """uint8 pixels (N, H, W, C) to 8-bit activations by the table of each channel."""
     channels = np.arange(images.shape[3])
-    encoded: npt.NDArray[np.int8] = weights.input_table[channels, images]
+    encoded: Activations = weights.input_table[channels, images]
     return encoded
 
 
@@ -30,17 +30,19 @@ def run_layer(layer: Layer, weights: LayerWeights | None, inputs: Sequence[Activ
     if weights is None:
         return max_pool(inputs[0], layer.kernel, layer.stride, layer.padding)
     assert weights.multiplier is not None and weights.shift is not None
+    signed, highest = layer.signed_output, layer.output_limits[1]
     if layer.op == "add":
         left, right = (int(factor) for factor in weights.multiplier)
-        return add(inputs[0], inputs[1], (left, right), int(weights.shift), signed=layer.signed_output)
+        factors, shift = (left, right), int(weights.shift)
+        return add(inputs[0], inputs[1], factors, shift, signed=signed, highest=highest)
     if layer.is_compute:
         accumulators = _accumulate(layer, weights, inputs[0])
     else:
         accumulators = sum_pool(inputs[0], layer.kernel, layer.stride)
     channels = (layer.output_shape.channels,)
     bias = np.zeros(channels, np.int32) if weights.bias is None else weights.bias
-    multiplier, shift = (np.broadcast_to(array, channels) for array in (weights.multiplier, weights.shift))
-    return requantise(accumulators, bias, multiplier, shift, signed=layer.signed_output)
+    multiplier, shifts = (np.broadcast_to(array, channels) for array in (weights.multiplier, weights.shift))
+    return requantise(accumulators, bias, multiplier, shifts, signed=signed, highest=highest)
 
 
 def run_classifier(weights: LayerWeights, activations: Activations) -> Int32Array:

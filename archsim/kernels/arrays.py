@@ -38,15 +38,19 @@ def window_shape(
     shape: tuple[int, ...],
     window: tuple[int, ...],
     stride: tuple[int, int],
-    padding: tuple[int, int],
+    padding: tuple[int, ...],
     channels: int,
 ) -> tuple[int, int, int, int]:
     """(N, OH, OW, channels) of sliding a (height, width) window over an NHWC shape.
 
+    padding: (vertical, horizontal) or (top, left, bottom, right) in pixels.
+
     >>> window_shape((5, 32, 32, 3), (3, 3), (2, 2), (1, 1), 16)
+    (5, 16, 16, 16)
+    >>> window_shape((5, 32, 32, 3), (3, 3), (2, 2), (0, 0, 1, 1), 16)
     (5, 16, 16, 16)
     """
     count, height, width, _ = shape
-    out_height = (height + 2 * padding[0] - window[0]) // stride[0] + 1
-    out_width = (width + 2 * padding[1] - window[1]) // stride[1] + 1
+    out_height = (height + padding[0] + padding[-2] - window[0]) // stride[0] + 1
+    out_width = (width + padding[1] + padding[-1] - window[1]) // stride[1] + 1
     return count, out_height, out_width, channels

@@ -27,14 +27,15 @@ def conv2d(
     activations: Activations,
     weight: Int8Array,
     stride: tuple[int, int],
-    padding: tuple[int, int],
+    padding: tuple[int, ...],
     groups: int = 1,
 ) -> Int32Array:
     """acc[n, y, x, o] = sum over i, j, c of a[n, y*sy + i - py, x*sx + j - px, c] * w[i, j, c, o], zeros outside.
 
-    activations: (N, H, W, C). weight: (KH, KW, C / groups, O). stride, padding: (vertical, horizontal) in pixels.
+    activations: (N, H, W, C). weight: (KH, KW, C / groups, O). stride: (vertical, horizontal), padding: the same, or
+    (top, left, bottom, right), in pixels.
     Part g of ``groups`` equal parts of the filters sees part g of the channels alone.
-    Returns int32 (N, OH, OW, O) with OH = (H + 2*py - KH) // sy + 1. Exact if no sum leaves int32, which
+    Returns int32 (N, OH, OW, O) of :func:`~archsim.kernels.arrays.window_shape`. Exact if no sum leaves int32, which
     :mod:`archsim.network.weights` proves when weights are loaded.
 
     >>> conv2d(np.full((1, 2, 2, 1), 255, np.uint8), np.full((2, 2, 1, 1), -128, np.int8), (1, 1), (0, 0)).item()
@@ -46,7 +47,7 @@ def conv2d(
     for index, part in enumerate(parts):
         seen = frozen(maps[..., index * channels : (index + 1) * channels])
         own = frozen(weight[..., index * filters : (index + 1) * filters])
-        _conv2d(seen, sign_bit(activations), own, *stride, *padding, part)
+        _conv2d(seen, sign_bit(activations), own, *stride, *padding[:2], part)
     return parts[0] if groups == 1 else np.concatenate(parts, axis=3)
 
 
@@ -60,12 +61,12 @@ def linear(activations: Activations, weight: Int8Array) -> Int32Array:
 
 
 def depthwise_conv2d(
-    activations: Activations, weight: Int8Array, stride: tuple[int, int], padding: tuple[int, int]
+    activations: Activations, weight: Int8Array, stride: tuple[int, int], padding: tuple[int, ...]
 ) -> Int32Array:
     """As :func:`conv2d`, each channel with its own (KH, KW) filter: weight (KH, KW, C), result (N, OH, OW, C)."""
     shape = window_shape(activations.shape, weight.shape[:2], stride, padding, weight.shape[2])
     result = np.empty(shape, np.int32)
-    _depthwise(raw_bytes(activations), sign_bit(activations), frozen(weight), *stride, *padding, result)
+    _depthwise(raw_bytes(activations), sign_bit(activations), frozen(weight), *stride, *padding[:2], result)
     return result
 
 

@@ -15,18 +15,19 @@ def max_pool(
     activations: Activations,
     window: tuple[int, int],
     stride: tuple[int, int],
-    padding: tuple[int, int] = (0, 0),
+    padding: tuple[int, ...] = (0, 0),
 ) -> Activations:
     """Largest value of each window; activations (N, H, W, C), result (N, OH, OW, C) of the same dtype.
 
-    padding: (vertical, horizontal) in pixels, at most half of the window; what lies outside the map does not count.
+    padding: (vertical, horizontal) or (top, left, bottom, right) in pixels, by which every window touches the map; what
+    lies outside does not count.
 
     >>> max_pool(np.array([[[[-5]], [[-3]]]], np.int8), (2, 1), (1, 1)).item()
     -3
     """
     shape = window_shape(activations.shape, window, stride, padding, activations.shape[3])
     result = np.empty(shape, np.uint8)
-    _max_pool(raw_bytes(activations), sign_bit(activations), *window, *stride, *padding, result)
+    _max_pool(raw_bytes(activations), sign_bit(activations), *window, *stride, *padding[:2], result)
     return result.view(np.int8) if activations.dtype == np.int8 else result
 
 

@@ -32,7 +32,8 @@ class Geometry:
 
     channels (C) and filters (M), of one of ``groups`` equal groups, are both the channel count of a depthwise layer,
     where each filter has one channel.
-    kernel_rows (R), kernel_cols (S), stride_* (U), pad_*: top and bottom, left and right.
+    kernel_rows (R), kernel_cols (S), stride_* (U), pad_*: top and left; what lies beyond the other
+    ends of the map is padding as well.
     height, width: the input without padding. out_height (E), out_width (F).
     """
 
@@ -66,11 +67,11 @@ class Geometry:
 
     @cached_property
     def real_rows_before(self) -> Int64Array:
-        """int64 (padded height + 1,): of the padded rows above y, those that a window touches and that are not padding.
+        """int64 (padded rows + 1,): of the padded rows above y, those that a window touches and that are not padding.
 
         Entry y counts rows 0..y-1.
         """
-        padded = self.height + 2 * self.pad_rows
+        padded = max(self.pad_rows + self.height, self.span_rows(self.out_height))
         row = np.arange(padded)
         touched = (row % self.stride_rows < self.kernel_rows) & (row < self.span_rows(self.out_height))
         real = (row >= self.pad_rows) & (row < self.pad_rows + self.height)
@@ -79,7 +80,8 @@ class Geometry:
     @cached_property
     def column_taps(self) -> Int64Array:
         """int64 (width,): how many (output column, filter column) pairs read each input column."""
-        taps = np.zeros(self.width + 2 * self.pad_cols, np.int64)
+        last = (self.out_width - 1) * self.stride_cols + self.kernel_cols
+        taps = np.zeros(max(self.pad_cols + self.width, last), np.int64)
         for tap in range(self.kernel_cols):
             taps[tap : tap + self.out_width * self.stride_cols : self.stride_cols][: self.out_width] += 1
         return taps[self.pad_cols : self.pad_cols + self.width]

@@ -8,14 +8,13 @@ whatever fits a buffer fits a larger one, which can therefore never cost more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from archsim.config.arch import ArchSpec
 from archsim.mapping.base import Dataflow, Placement
 from archsim.mapping.fusion import FusedLayer
 from archsim.mapping.pool_pass import WithPools
-from archsim.network.graph import IMAGE
 from archsim.registry import get_dataflow
 
 MAX_STATES = 256
@@ -30,14 +29,15 @@ Kept = frozenset[int]
 
 @dataclass(frozen=True)
 class _Run:
-    """One run of the array. reads: runs whose outputs it reads (-1: the image), the input first. is_read: by any
-    later run; last_reader: the last of these, else its own index.
+    """One run of the array. reads: runs whose outputs it reads (-1: what lies in DRAM from the start), the input first.
+    keeps: whether its output may stay, may leave, or either; last_reader: the last run that reads it, else its own
+    index.
     """
 
     fused: FusedLayer
     output_bytes: int
     reads: tuple[int, ...]
-    is_read: bool
+    keeps: tuple[bool, ...]
     last_reader: int
 
 
@@ -46,23 +46,28 @@ def place(
     arch: ArchSpec,
     dram_bytes_per_cycle: int = 32,
     progress: Progress | None = None,
+    results: Collection[str] = (),
 ) -> dict[str, Placement]:
     """Placement of every layer that runs on the array, by its name.
 
     fused: all of them in the order in which they run. dram_bytes_per_cycle: nominal DRAM rate in core cycles, with
-    which mappings are compared. progress: called with (layers whose mappings have been searched, all layers). A layer
-    that no mapping fits gets a placement all the same; planning it names what is in the way.
+    which mappings are compared. results: tensors that must leave for DRAM. progress: called with (layers whose mappings
+    have been searched, all layers). A layer that no mapping fits gets a placement all the same; planning it names what
+    is in the way.
     """
-    planner = _Planner(_runs(fused, arch), arch, dram_bytes_per_cycle)
+    planner = _Planner(_runs(fused, arch, results), arch, dram_bytes_per_cycle)
     kept = planner.search(progress)
     return {run.fused.layer.name: planner.placement(index, kept) for index, run in enumerate(planner.runs)}
 
 
-def _runs(fused: Sequence[FusedLayer], arch: ArchSpec) -> list[_Run]:
+def _runs(fused: Sequence[FusedLayer], arch: ArchSpec, results: Collection[str]) -> list[_Run]:
     """Sizes and readers of every run."""
-    producer = {IMAGE: -1} | {run.output_tensor: index for index, run in enumerate(fused)}
+    producer = {run.output_tensor: index for index, run in enumerate(fused)}
     reads = [
-        tuple(producer[name] for name in (run.layer.inputs[0], *([run.summand[0]] if run.summand else [])))
+        tuple(
+            producer.get(name, -1)
+            for name in (run.layer.inputs[0], *([run.summand[0]] if run.summand else []))
+        )
         for run in fused
     ]
     runs = []
@@ -70,7 +75,8 @@ def _runs(fused: Sequence[FusedLayer], arch: ArchSpec) -> list[_Run]:
         readers = [reader for reader, read in enumerate(reads) if index in read]
         bits = arch.precision.psum_bits if run.layer.is_classifier else arch.precision.activation_bits
         output_bytes = -(-run.stored_shape.elements * bits // 8)
-        runs.append(_Run(run, output_bytes, reads[index], bool(readers), max(readers, default=index)))
+        keeps = (False,) if run.output_tensor in results else (True, False) if readers else (True,)
+        runs.append(_Run(run, output_bytes, reads[index], keeps, max(readers, default=index)))
     return runs
 
 
@@ -91,7 +97,7 @@ class _Planner:
         for index, run in enumerate(self.runs):
             following: dict[Kept, tuple[int, Kept]] = {}
             for alive, (cost, kept) in states.items():
-                for keeps in (True, False) if run.is_read else (True,):
+                for keeps in run.keeps:
                     held = alive | {index} if keeps else alive
                     total = cost + self._cost(index, held)
                     state = frozenset(number for number in held if self.runs[number].last_reader > index)

@@ -26,9 +26,10 @@ RESERVED_EXIT_NAMES = (FINAL, "enabled")
 
 
 class _Builder:
-    def __init__(self, image: Shape) -> None:
-        self.shapes: dict[str, Shape] = {IMAGE: image}
-        self.signed: dict[str, bool] = {IMAGE: True}
+    def __init__(self, image: InputSpec, shape_only: bool) -> None:
+        self.shape_only = shape_only
+        self.shapes: dict[str, Shape] = {IMAGE: Shape(image.height, image.width, image.channels)}
+        self.signed: dict[str, bool] = {IMAGE: image.signed}
         self.problems: list[tuple[str, str, str]] = []
 
     def problem(self, key: str, message: str, hint: str = "") -> None:
@@ -46,7 +47,7 @@ class _Builder:
         if inputs is None:
             return None
         shape = self.shapes[inputs[0]]
-        output = _output_shape(spec, shape)
+        output = output_shape(spec, shape)
         if isinstance(output, str):
             self.problem(key, output)
             return None
@@ -56,12 +57,18 @@ class _Builder:
         keeps_sign = spec.op in ("max_pool", "avg_pool", "global_avg_pool")
         signed_input = self.signed[inputs[0]]
         signed_output = signed_input if keeps_sign else not getattr(spec, "relu", False)
+        if signed_output and getattr(spec, "output_max", 255) != 255:
+            self.problem(f"{key}.output_max", "found for an output with negative values", "remove output_max")
+            return None
         self.shapes[name], self.signed[name] = output, signed_output
         return Layer(name, spec, inputs, shape, output, signed_input, signed_output, classifier)
 
     def _inputs(
         self, spec: LayerSpec, key: str, previous: str, prefix: str, visible: Sequence[str]
     ) -> tuple[str, ...] | None:
+        own = getattr(spec, "input_shape", None)
+        if own is not None:
+            return self._own_input(spec, own, key, prefix)
         wanted = [("input", spec.input)] + ([("other", spec.other)] if spec.op == "add" else [])
         found: list[str] = []
         for field, tensor in wanted:
@@ -75,9 +82,21 @@ class _Builder:
             found.append(full)
         return tuple(found) if all(tensor in self.shapes for tensor in found) else None
 
+    def _own_input(
+        self, spec: LayerSpec, shape: tuple[int, int, int], key: str, prefix: str
+    ) -> tuple[str, ...] | None:
+        if not self.shape_only or spec.input is not None or prefix:
+            found = "beside input" if spec.input is not None else "in a network that is computed"
+            hint = "a layer that is computed reads what another one writes: use input"
+            self.problem(f"{key}.input_shape", f"found {found}", hint)
+            return None
+        name = f"{spec.name}:input"
+        self.shapes[name], self.signed[name] = Shape(*shape), True
+        return (name,)
 
-def _output_shape(spec: LayerSpec, shape: Shape) -> Shape | str:
-    """Output shape, or what is wrong."""
+
+def output_shape(spec: LayerSpec, shape: Shape) -> Shape | str:
+    """Shape of what a layer makes of an input of this shape, or what is wrong."""
     if spec.op == "linear":
         return Shape(1, 1, spec.units)
     if spec.op == "global_avg_pool":
@@ -89,17 +108,19 @@ def _output_shape(spec: LayerSpec, shape: Shape) -> Shape | str:
     if problem:
         return problem
     stride = spec.stride or spec.kernel
-    height = (shape.height + 2 * pad[0] - spec.kernel[0]) // stride[0] + 1
-    width = (shape.width + 2 * pad[1] - spec.kernel[1]) // stride[1] + 1
+    height = (shape.height + pad[0] + pad[-2] - spec.kernel[0]) // stride[0] + 1
+    width = (shape.width + pad[1] + pad[-1] - spec.kernel[1]) // stride[1] + 1
     return Shape(height, width, spec.filters if spec.op == "conv2d" else shape.channels)
 
 
-def _window_problem(spec: WindowSpec, shape: Shape, pad: tuple[int, int]) -> str:
+def _window_problem(spec: WindowSpec, shape: Shape, pad: tuple[int, ...]) -> str:
     """What is wrong with a window on a tensor, "" when nothing is."""
     rows, cols = spec.kernel
-    if shape.height + 2 * pad[0] < rows or shape.width + 2 * pad[1] < cols:
+    if shape.height + pad[0] + pad[-2] < rows or shape.width + pad[1] + pad[-1] < cols:
         return f"kernel {rows}x{cols} is larger than its padded input {shape}"
-    if spec.op == "max_pool" and (2 * pad[0] > rows or 2 * pad[1] > cols):
+    if spec.op == "max_pool" and len(pad) == 4 and (max(pad[::2]) >= rows or max(pad[1::2]) >= cols):
+        return f"padding {list(pad)} reaches as far as the kernel {rows}x{cols}"
+    if spec.op == "max_pool" and len(pad) == 2 and (2 * pad[0] > rows or 2 * pad[1] > cols):
         return f"padding {pad[0]}x{pad[1]} is more than half of the kernel {rows}x{cols}"
     if spec.op == "conv2d" and (shape.channels % spec.groups or spec.filters % spec.groups):
         return f"{shape.channels} channels and {spec.filters} filters cannot be cut into {spec.groups} groups"
@@ -107,28 +128,48 @@ def _window_problem(spec: WindowSpec, shape: Shape, pad: tuple[int, int]) -> str
 
 
 def build_network(
-    name: str, image: InputSpec, class_count: int, layers: Sequence[LayerSpec], branches: Sequence[BranchSpec]
+    name: str,
+    image: InputSpec,
+    class_count: int,
+    layers: Sequence[LayerSpec],
+    branches: Sequence[BranchSpec],
+    *,
+    shape_only: bool = False,
 ) -> tuple[Network | None, list[tuple[str, str, str]]]:
     """Build the graph.
 
+    shape_only: nothing will be computed; layers may read tensors of their own, and the last may be any with weights.
     Returns (network, problems): problems are (dotted key, message, hint); network is None when there are any.
     """
-    builder = _Builder(Shape(image.height, image.width, image.channels))
+    builder = _Builder(image, shape_only)
     trunk: list[Layer] = []
     previous = IMAGE
     for index, spec in enumerate(layers):
         is_last = index == len(layers) - 1
+        ends = is_last and (spec.op == "linear" or not shape_only)
         layer = builder.add(
-            spec, f"layers.{index}", previous, "", is_last, [IMAGE, *(done.name for done in trunk)]
+            spec, f"layers.{index}", previous, "", ends, [IMAGE, *(done.name for done in trunk)]
         )
         if layer is None:
             return None, builder.problems
-        if is_last:
+        if ends:
             _check_classifier(builder, layer, f"layers.{index}", class_count)
         trunk.append(layer)
         previous = spec.name
     order = {layer.name: index for index, layer in enumerate(trunk)}
     built = [_build_branch(builder, spec, index, order, class_count) for index, spec in enumerate(branches)]
+    _check_exit_names(builder, branches, order)
+    if builder.problems:
+        return None, builder.problems
+    complete = sorted(
+        (branch for branch in built if branch is not None), key=lambda branch: order[branch.after]
+    )
+    own = tuple((tensor, shape) for tensor, shape in builder.shapes.items() if tensor.endswith(":input"))
+    shape = builder.shapes[IMAGE]
+    return Network(name, shape, class_count, tuple(trunk), tuple(complete), image.signed, own), []
+
+
+def _check_exit_names(builder: _Builder, branches: Sequence[BranchSpec], order: dict[str, int]) -> None:
     names = [spec.name for spec in branches]
     for index, branch_name in enumerate(names):
         if branch_name in names[:index] or branch_name in RESERVED_EXIT_NAMES:
@@ -136,13 +177,6 @@ def build_network(
         if branch_name in order:
             message = f'the name "{branch_name}" is that of a trunk layer'
             builder.problem(f"branches.{index}.name", message, "results list layers and branches by name")
-    if builder.problems:
-        return None, builder.problems
-    complete = sorted(
-        (branch for branch in built if branch is not None), key=lambda branch: order[branch.after]
-    )
-    shape = builder.shapes[IMAGE]
-    return Network(name, shape, class_count, tuple(trunk), tuple(complete)), []
 
 
 def _build_branch(

@@ -79,8 +79,11 @@ class Layer:
         return (1, 1)
 
     @property
-    def padding(self) -> tuple[int, int]:
-        """(top and bottom, left and right) padding in pixels: zeros, or for ``max_pool`` the lowest value."""
+    def padding(self) -> tuple[int, ...]:
+        """(top and bottom, left and right) padding in pixels: zeros, or for ``max_pool`` the lowest value.
+
+        Where the ends differ (top, left, bottom, right); the first two and the last two always are those of a corner.
+        """
         return self.spec.padding if self.spec.op in ("conv2d", "depthwise_conv2d", "max_pool") else (0, 0)
 
     @property
@@ -92,6 +95,11 @@ class Layer:
     def relu(self) -> bool:
         """True when negative results are clamped to zero."""
         return bool(getattr(self.spec, "relu", False))
+
+    @property
+    def output_limits(self) -> tuple[int, int]:
+        """Smallest and largest value of the 8-bit output."""
+        return (-128, 127) if self.signed_output else (0, getattr(self.spec, "output_max", 255))
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -148,13 +156,19 @@ class Branch:
 
 @dataclass(frozen=True)
 class Network:
-    """Trunk layers in execution order and branches in the order in which an image meets them."""
+    """Trunk layers in execution order and branches in the order in which an image meets them.
+
+    signed_image: the coded image is int8, else uint8. own_inputs: name and shape of further tensors that lie in DRAM
+    from the start, each read by one layer; of shape-only networks.
+    """
 
     name: str
     input_shape: Shape
     class_count: int
     layers: tuple[Layer, ...]
     branches: tuple[Branch, ...] = ()
+    signed_image: bool = True
+    own_inputs: tuple[tuple[str, Shape], ...] = ()
 
     @cached_property
     def by_name(self) -> dict[str, Layer]:
@@ -169,7 +183,16 @@ class Network:
 
     def shape(self, tensor: str) -> Shape:
         """Shape of a tensor by name."""
-        return self.input_shape if tensor == IMAGE else self.by_name[tensor].output_shape
+        if tensor == IMAGE:
+            return self.input_shape
+        own = dict(self.own_inputs)
+        return own[tensor] if tensor in own else self.by_name[tensor].output_shape
+
+    @cached_property
+    def results(self) -> frozenset[str]:
+        """Tensors of the trunk, besides logits, that no layer reads: they are results and leave for DRAM."""
+        read = {name for layer in self.all_layers() for name in layer.inputs}
+        return frozenset(layer.name for layer in self.layers if not layer.is_classifier) - read
 
     def branches_after(self, layer: str) -> tuple[Branch, ...]:
         """Branches that read the output of one trunk layer."""

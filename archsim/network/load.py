@@ -16,7 +16,14 @@ def load_network(workload: LoadedWorkload) -> Network:
     that contradicts another or stands beside weights.
     """
     spec = workload.spec
-    network, problems = build_network(spec.name, spec.input, spec.dataset.classes, spec.layers, spec.branches)
+    network, problems = build_network(
+        spec.name,
+        spec.input,
+        spec.dataset.classes,
+        spec.layers,
+        spec.branches,
+        shape_only=spec.is_shape_only,
+    )
     if network is not None:
         problems += zero_fraction_problems(network, has_weights=not spec.is_shape_only)
     if network is None or problems:

@@ -5,7 +5,8 @@
 =====================  =============================  ==============================================================
 key                    dtype and shape                values
 =====================  =============================  ==============================================================
-input/table            int8 (C, 256)                  the activation of each pixel value, per channel
+input/table            int8 (C, 256)                  the activation of each pixel value, per channel; uint8 with
+                                                      ``input.signed: false``
 LAYER/weight           int8, ``Layer.weight_shape``   any
 LAYER/bias             int32 (Cout,)                  abs(bias) + 255 * sum of abs(weights) < 2^31 in each channel
 LAYER/multiplier       int32 (Cout,)                  2^30 .. 2^31 - 1; not for classifiers
@@ -32,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsim.errors import InvalidInput
+from archsim.kernels.arrays import Activations
 from archsim.network.graph import IMAGE, Layer, Network
 from archsim.network.npz import NpzReader, write_npz
 from archsim.network.zeros import zero_fractions
@@ -59,10 +61,10 @@ class LayerWeights:
 class Weights:
     """All arrays of a network.
 
-    input_table: int8 (C, 256). layers: by layer name, for every layer that has arrays.
+    input_table: int8, or uint8, (C, 256). layers: by layer name, for every layer that has arrays.
     """
 
-    input_table: Int8Array
+    input_table: Activations
     layers: Mapping[str, LayerWeights]
 
     @classmethod
@@ -88,7 +90,10 @@ class Weights:
 def expected_arrays(network: Network) -> dict[str, tuple[str, tuple[int, ...]]]:
     """dtype name and shape by key: all that the weights file of a network holds, no more and no less."""
     expected: dict[str, tuple[str, tuple[int, ...]]] = {
-        INPUT_TABLE: ("int8", (network.input_shape.channels, 256))
+        INPUT_TABLE: (
+            "int8" if network.signed_image else "uint8",
+            (network.input_shape.channels, 256),
+        )
     }
     for layer in network.all_layers():
         per_channel = (layer.output_shape.channels,)
@@ -150,7 +155,8 @@ def network_hash(network: Network, weights: Weights | None) -> str:
     digest = hashlib.sha256(json.dumps(graph, sort_keys=True, separators=(",", ":")).encode())
     if weights is None:
         zeros = sorted(zero_fractions(network).items())
-        digest.update(json.dumps([[layer.groups for layer in network.layers], zeros]).encode())
+        own = sorted((name, str(shape)) for name, shape in network.own_inputs)
+        digest.update(json.dumps([[layer.groups for layer in network.layers], zeros, *own]).encode())
         return digest.hexdigest()
     for key, array in weights.arrays().items():
         digest.update(f"\0{key}\0{array.dtype.str}\0{array.shape}\0".encode())
@@ -166,6 +172,7 @@ def tensor_hashes(network: Network, weights: Weights) -> dict[str, str]:
     """
     image = hashlib.sha256(str(network.input_shape).encode())
     image.update(np.ascontiguousarray(weights.input_table).data)
+    image.update(b"" if network.signed_image else b"uint8")
     hashes = {IMAGE: image.hexdigest()}
     for layer in network.all_layers():
         key = [layer.op, [hashes[name] for name in layer.inputs], *_geometry(layer)]
@@ -185,7 +192,9 @@ def _layer_key(layer: Layer) -> list[Any]:
 
 def _geometry(layer: Layer) -> list[Any]:
     window = [layer.kernel, layer.stride, layer.padding]
-    return [str(layer.output_shape), *window, layer.relu, layer.is_classifier]
+    highest = layer.output_limits[1]
+    clipped = [] if (highest in (127, 255) and layer.signed_output) or highest == 255 else [highest]
+    return [str(layer.output_shape), *window, layer.relu, layer.is_classifier, *clipped]
 
 
 def _check_layer(layer: Layer, arrays: Mapping[str, npt.NDArray[Any] | None], reader: NpzReader) -> None:

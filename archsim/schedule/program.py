@@ -98,10 +98,13 @@ def compile_program(
     dataflow = WithPools(get_dataflow(arch.pe_array.dataflow))
     ratio = dram.clock_mhz // arch.clock.core_mhz
     runs = runs_of(network, arch)
-    placements = place([run.fused for run in runs], arch, 2 * dram.channel_bits // 8 * ratio, progress)
+    rate = 2 * dram.channel_bits // 8 * ratio
+    placements = place([run.fused for run in runs], arch, rate, progress, network.results)
     allocator = _Allocator()
-    image_bytes = network.input_shape.elements * arch.precision.activation_bits // 8
-    sources = {IMAGE: TensorSource(allocator.take(image_bytes), None)}
+    sources = {
+        name: TensorSource(allocator.take(shape.elements * arch.precision.activation_bits // 8), None)
+        for name, shape in ((IMAGE, network.input_shape), *network.own_inputs)
+    }
     branches: tuple[BranchStep, ...] = ()
     if arch.exits.enabled:
         addresses = [allocator.take(classifier_bytes(branch, arch)) for branch in network.branches]

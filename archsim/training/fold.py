@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from archsim.network.graph import Layer
-from archsim.training.integer import FloatLayer
+from archsim.quantisation.integer import FloatLayer
 from archsim.training.network import ExitNetwork
 
 

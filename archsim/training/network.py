@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -65,13 +66,15 @@ class ExitNetwork(nn.Module):
 
     def _output(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
         x = inputs[0]
+        if len(layer.padding) == 4:
+            x = _padded(layer, x)
         if layer.op == "linear":
             x = self.block(layer)(x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x)
         elif layer.is_compute:
             x = self.block(layer)(x)
         elif layer.op == "max_pool":
             # What a crop smaller than the image leaves at the edges is kept.
-            x = F.max_pool2d(x, layer.kernel, layer.stride, layer.padding, ceil_mode=_is_crop(layer, x))
+            x = F.max_pool2d(x, layer.kernel, layer.stride, _same(layer), ceil_mode=_is_crop(layer, x))
         elif layer.op == "avg_pool":
             x = F.avg_pool2d(x, layer.kernel, layer.stride, ceil_mode=_is_crop(layer, x))
         elif layer.op == "global_avg_pool":
@@ -79,6 +82,17 @@ class ExitNetwork(nn.Module):
         else:
             x = x + inputs[1]
         return F.relu(x) if layer.relu else x
+
+
+def _padded(layer: Layer, x: Tensor) -> Tensor:
+    """A map with the padding that torch has no word for: ends that differ."""
+    top, left, bottom, right = layer.padding
+    return F.pad(x, (left, right, top, bottom), value=-torch.inf if layer.op == "max_pool" else 0.0)
+
+
+def _same(layer: Layer) -> tuple[int, ...]:
+    """The padding that is alike at both ends, which torch does itself."""
+    return layer.padding if len(layer.padding) == 2 else (0, 0)
 
 
 def _is_crop(layer: Layer, x: Tensor) -> bool:
@@ -100,6 +114,6 @@ def _block(layer: Layer) -> nn.Module:
     if layer.op == "linear":
         return nn.Linear(layer.input_shape.elements, filters)
     groups = layer.groups if layer.op == "conv2d" else channels
-    conv = nn.Conv2d(channels, filters, layer.kernel, layer.stride, layer.padding, groups=groups, bias=False)
+    conv = nn.Conv2d(channels, filters, layer.kernel, layer.stride, _same(layer), groups=groups, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     return nn.Sequential(conv, nn.BatchNorm2d(filters))

@@ -25,12 +25,12 @@ from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace_io import save_trace
 from archsim.network.weights import Weights, save_weights, tensor_hashes
+from archsim.quantisation.integer import Arrays, integer_network
 from archsim.training.calibrate import activation_samples
 from archsim.training.checkpoint import TrainState, load_checkpoint, new_state, save_checkpoint, warm_start
 from archsim.training.data import TrainingData, load_training_data
 from archsim.training.export import copy_images, workload_of
 from archsim.training.fold import fold
-from archsim.training.integer import Arrays, integer_network
 from archsim.training.loop import Progress, evaluate, run_phase
 from archsim.training.measure import exit_table, summary
 from archsim.training.spec import TrainSpec, network_of
@@ -152,7 +152,7 @@ def quantised(state: TrainState, data: TrainingData) -> Arrays:
     count = min(state.spec.quantise.calibration_images, len(data.held_out))
     rows = np.sort(rng.permutation(len(data.held_out))[:count])
     samples = activation_samples(state.model, state.spec, data.held_out.images[rows], state.device)
-    return integer_network(state.spec, state.model.network, fold(state.model), samples)
+    return integer_network(state.model.network, fold(state.model), samples, state.spec.quantisation)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from archsim.errors import InvalidInput, Problem, did_you_mean
 from archsim.network.build import build_network
 from archsim.network.graph import Network
 from archsim.network.zeros import zero_fraction_problems
+from archsim.quantisation.integer import Recipe
 from archsim.training.candidates import Structure, candidate_branches, positions
 
 Phase = Literal["joint", "heads"]
@@ -139,6 +140,11 @@ class TrainSpec(ConfigModel):
     """Threads of torch on a CPU, its own choice when left out; the last bits of sums depend on their number."""
     bf16: bool = False
     """Autocast to bfloat16 while training; weights and optimiser state stay float32."""
+
+    @property
+    def quantisation(self) -> Recipe:
+        """How the trained network becomes integers."""
+        return Recipe(self.data.mean, self.data.std, self.quantise.weight_clip)
 
     def epochs(self, phase: Phase) -> int:
         """Number of epochs of a phase."""

@@ -15,6 +15,7 @@ from archsim.mapping.base import Placement, TilePlan
 from archsim.mapping.row_stationary import RowStationary, mapping_of
 from archsim.mapping.tiling import RowStationaryMapping
 from archsim.network.graph import Layer, Shape
+from tests.exactness.paddings import PADDINGS
 from tests.oracle.row_stationary_oracle import OracleCase, OraclePass, loops, simulate
 
 Columns = dict[str, list[int]]
@@ -28,8 +29,8 @@ def convolution(depthwise: bool, shape: Shape, filters: int, kernel: tuple[int, 
         described, filters = DepthwiseConv2dSpec(op="depthwise_conv2d", **common), shape.channels
     else:
         described = Conv2dSpec(op="conv2d", filters=filters, **common)
-    height = (shape.height + 2 * padding[0] - kernel[0]) // stride[0] + 1
-    width = (shape.width + 2 * padding[1] - kernel[1]) // stride[1] + 1
+    height = (shape.height + padding[0] + padding[-2] - kernel[0]) // stride[0] + 1
+    width = (shape.width + padding[1] + padding[-1] - kernel[1]) // stride[1] + 1
     return Layer("layer", described, ("image",), shape, Shape(height, width, filters), True, True)
 
 
@@ -44,9 +45,10 @@ def architecture(**pe_array: Any) -> ArchSpec:
 def layers(draw: st.DrawFn) -> Layer:
     side = st.integers(1, 7)
     kernel = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-    padding = (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
+    padding = draw(PADDINGS)
     shape = Shape(draw(side), draw(side), draw(st.integers(1, 5)))
-    assume(shape.height + 2 * padding[0] >= kernel[0] and shape.width + 2 * padding[1] >= kernel[1])
+    padded = (shape.height + padding[0] + padding[-2], shape.width + padding[1] + padding[-1])
+    assume(padded[0] >= kernel[0] and padded[1] >= kernel[1])
     stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     return convolution(
         draw(st.booleans()), shape, draw(st.integers(1, 5)), kernel, stride=stride, padding=padding

@@ -20,6 +20,7 @@ from archsim.mapping.systolic import InputStationary, OutputStationary, WeightSt
 from archsim.mapping.systolic_folds import FORMS, Folding, SystolicMapping
 from archsim.mapping.systolic_search import needed_bytes
 from archsim.network.graph import Layer, Shape
+from tests.exactness.paddings import PADDINGS
 from tests.oracle.systolic_oracle import OracleArray, OracleFold, windows_of
 
 DATAFLOWS = {flow.name: flow() for flow in (WeightStationary, OutputStationary, InputStationary)}
@@ -40,8 +41,8 @@ def convolution(depthwise: bool, shape: Shape, filters: int, kernel: tuple[int, 
         described, filters = DepthwiseConv2dSpec(op="depthwise_conv2d", **common), shape.channels
     else:
         described = Conv2dSpec(op="conv2d", filters=filters, **common)
-    height = (shape.height + 2 * padding[0] - kernel[0]) // stride[0] + 1
-    width = (shape.width + 2 * padding[1] - kernel[1]) // stride[1] + 1
+    height = (shape.height + padding[0] + padding[-2] - kernel[0]) // stride[0] + 1
+    width = (shape.width + padding[1] + padding[-1] - kernel[1]) // stride[1] + 1
     return Layer("layer", described, ("image",), shape, Shape(height, width, filters), True, True)
 
 
@@ -55,8 +56,9 @@ def layers(draw: st.DrawFn) -> Layer:
         return Layer(
             "layer", spec, ("x",), shape, Shape(1, 1, units), True, True, is_classifier=draw(st.booleans())
         )
-    kernel, padding = (draw(small), draw(small)), (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
-    assume(shape.height + 2 * padding[0] >= kernel[0] and shape.width + 2 * padding[1] >= kernel[1])
+    kernel, padding = (draw(small), draw(small)), draw(PADDINGS)
+    padded = (shape.height + padding[0] + padding[-2], shape.width + padding[1] + padding[-1])
+    assume(padded[0] >= kernel[0] and padded[1] >= kernel[1])
     stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     depthwise, filters = draw(st.sampled_from([False, False, True])), draw(st.integers(1, 9))
     return convolution(depthwise, shape, filters, kernel, stride=stride, padding=padding)

@@ -21,8 +21,8 @@ def windows(
 ) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]]]]:
     """For each (n, out_y, out_x): the taps (i, j, y, x) of its window that lie inside the map."""
     count, height, width, _ = shape
-    out_height = (height + 2 * padding[0] - window[0]) // stride[0] + 1
-    out_width = (width + 2 * padding[1] - window[1]) // stride[1] + 1
+    out_height = (height + padding[0] + padding[-2] - window[0]) // stride[0] + 1
+    out_width = (width + padding[1] + padding[-1] - window[1]) // stride[1] + 1
     for n, out_y, out_x in itertools.product(range(count), range(out_height), range(out_width)):
         taps = []
         for i, j in itertools.product(range(window[0]), range(window[1])):
@@ -77,26 +77,26 @@ def sum_pool(x, window, stride) -> np.ndarray:
     )
 
 
-def rescale(value: int, shift: int, signed: bool) -> int:
+def rescale(value: int, shift: int, signed: bool, highest: int = 255) -> int:
     """clamp((value + rounding) >> shift) in Python's unbounded integers."""
     rounded = (value + (1 << (shift - 1) if shift else 0)) >> shift
-    return min(max(rounded, -128), 127) if signed else min(max(rounded, 0), 255)
+    return min(max(rounded, -128), 127) if signed else min(max(rounded, 0), highest)
 
 
-def requantise(accumulators, bias, multiplier, shift, signed: bool) -> np.ndarray:
+def requantise(accumulators, bias, multiplier, shift, signed: bool, highest: int = 255) -> np.ndarray:
     result = np.empty(accumulators.shape, np.int64)
     for index in np.ndindex(accumulators.shape):
         c = index[-1]
         value = (int(accumulators[index]) + int(bias[c])) * int(multiplier[c])
-        result[index] = rescale(value, int(shift[c]), signed)
+        result[index] = rescale(value, int(shift[c]), signed, highest)
     return result
 
 
-def add(left, right, multiplier, shift: int, signed: bool) -> np.ndarray:
+def add(left, right, multiplier, shift: int, signed: bool, highest: int = 255) -> np.ndarray:
     result = np.empty(left.shape, np.int64)
     for index in np.ndindex(left.shape):
         value = int(left[index]) * int(multiplier[0]) + int(right[index]) * int(multiplier[1])
-        result[index] = rescale(value, shift, signed)
+        result[index] = rescale(value, shift, signed, highest)
     return result
 
 
@@ -107,12 +107,12 @@ def top_two(logits) -> tuple[int, int]:
 
 
 def layer_output(layer: Layer, weights: LayerWeights | None, inputs: list[np.ndarray]) -> np.ndarray:
-    x = inputs[0]
+    x, highest = inputs[0], getattr(layer.spec, "output_max", 255)
     if layer.op == "max_pool":
         return max_pool(x, layer.kernel, layer.stride, layer.padding)
     assert weights is not None
     if layer.op == "add":
-        return add(x, inputs[1], weights.multiplier, int(weights.shift), layer.signed_output)
+        return add(x, inputs[1], weights.multiplier, int(weights.shift), layer.signed_output, highest)
     channels = layer.output_shape.channels
     bias = np.zeros(channels, np.int64)
     if layer.op == "conv2d":
@@ -128,7 +128,7 @@ def layer_output(layer: Layer, weights: LayerWeights | None, inputs: list[np.nda
     if layer.is_classifier:
         return accumulators + bias
     multiplier, shift = (np.broadcast_to(array, channels) for array in (weights.multiplier, weights.shift))
-    return requantise(accumulators, bias, multiplier, shift, layer.signed_output)
+    return requantise(accumulators, bias, multiplier, shift, layer.signed_output, highest)
 
 
 def forward(network: Network, weights: Weights, image: np.ndarray) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ class OracleCase:
     depthwise: bool
     kernel: tuple[int, int]
     stride: tuple[int, int]
-    padding: tuple[int, int]
+    padding: tuple[int, ...]
     height: int
     width: int
     e: int
@@ -40,8 +40,8 @@ class OracleCase:
     def out_shape(self) -> tuple[int, int]:
         """(E, F)."""
         return (
-            (self.height + 2 * self.padding[0] - self.kernel[0]) // self.stride[0] + 1,
-            (self.width + 2 * self.padding[1] - self.kernel[1]) // self.stride[1] + 1,
+            (self.height + self.padding[0] + self.padding[-2] - self.kernel[0]) // self.stride[0] + 1,
+            (self.width + self.padding[1] + self.padding[-1] - self.kernel[1]) // self.stride[1] + 1,
         )
 
 

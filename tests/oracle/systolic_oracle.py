@@ -227,7 +227,7 @@ def windows_of(
     values: np.ndarray,
     kernel: tuple[int, int],
     stride: tuple[int, int],
-    padding: tuple[int, int],
+    padding: tuple[int, ...],
     depthwise: bool,
     place: Callable[[int, int, int], int],
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -236,8 +236,8 @@ def windows_of(
     The place of padding is -1.
     """
     height, width, channels = values.shape
-    out_height = (height + 2 * padding[0] - kernel[0]) // stride[0] + 1
-    out_width = (width + 2 * padding[1] - kernel[1]) // stride[1] + 1
+    out_height = (height + padding[0] + padding[-2] - kernel[0]) // stride[0] + 1
+    out_width = (width + padding[1] + padding[-1] - kernel[1]) // stride[1] + 1
     found, places = [], []
     for group in range(channels) if depthwise else [None]:
         for oy in range(out_height):

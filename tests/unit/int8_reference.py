@@ -59,10 +59,10 @@ def _grouped(window: Tensor, tap: Tensor, groups: int) -> Tensor:
 
 def _windows(layer: Layer, x: Tensor) -> Any:
     """The input pixel of every output pixel, for each position in the window, row by row."""
-    (pad_y, pad_x), (step_y, step_x) = layer.padding, layer.stride
+    (top, left, *_), (*_, bottom, right), (step_y, step_x) = layer.padding, layer.padding, layer.stride
     height, width = layer.output_shape.height, layer.output_shape.width
     lowest = -128 if layer.op == "max_pool" else 0
-    padded = np.pad(x, ((0, 0), (pad_y, pad_y), (pad_x, pad_x), (0, 0)), constant_values=lowest)
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=lowest)
     for ky, kx in itertools.product(range(layer.kernel[0]), range(layer.kernel[1])):
         yield padded[:, ky : ky + height * step_y : step_y, kx : kx + width * step_x : step_x][
             :, :height, :width
@@ -71,5 +71,5 @@ def _windows(layer: Layer, x: Tensor) -> Any:
 
 def _requantise(scaled: Tensor, shift: Tensor, layer: Layer) -> Tensor:
     rounding = np.where(shift > 0, 1 << np.maximum(shift - 1, 0), 0)
-    low, high = (-128, 127) if layer.signed_output else (0, 255)
+    low, high = (-128, 127) if layer.signed_output else (0, getattr(layer.spec, "output_max", 255))
     return np.clip((scaled + rounding) >> shift, low, high)

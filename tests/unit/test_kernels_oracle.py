@@ -15,6 +15,7 @@ from archsim.kernels.sparsity import magnitude_sum, zero_map
 from tests.oracle import functional_oracle as oracle
 
 SEEDS = st.integers(0, 2**32 - 1)
+HIGHEST = st.sampled_from([255, 127, 1])
 DTYPES = st.sampled_from([np.uint8, np.int8])
 
 
@@ -33,12 +34,14 @@ STYLES = st.sampled_from(["extreme", "dense", "sparse", "empty"])
 @st.composite
 def convolutions(
     draw: st.DrawFn,
-) -> tuple[np.ndarray, tuple[int, int], tuple[int, int], tuple[int, int], int, int]:
+) -> tuple[np.ndarray, tuple[int, int], tuple[int, int], tuple[int, ...], int, int]:
     """(activations, window, stride, padding, filters, seed), every window inside its padded map."""
     window = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
-    padding = (draw(st.integers(0, 3)), draw(st.integers(0, 3)))
+    side = st.integers(0, 3)
+    padding = draw(st.one_of(st.tuples(side, side), st.tuples(side, side, side, side)))
     stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    sides = [draw(st.integers(max(1, w - 2 * p), 7)) for w, p in zip(window, padding, strict=True)]
+    both = (padding[0] + padding[-2], padding[1] + padding[-1])
+    sides = [draw(st.integers(max(1, w - p), 7)) for w, p in zip(window, both, strict=True)]
     seed = draw(SEEDS)
     shape = (draw(st.integers(1, 3)), *sides, draw(st.integers(1, 9)))
     found = activations(np.random.default_rng(seed), shape, draw(DTYPES), draw(STYLES))
@@ -94,7 +97,7 @@ def test_linear_flattens_height_width_channels(case):
 def test_pools_equal_the_oracle(case):
     x, window, stride, padding, _, _ = case
     window = (min(window[0], x.shape[1]), min(window[1], x.shape[2]))
-    padding = (min(padding[0], window[0] // 2), min(padding[1], window[1] // 2))
+    padding = tuple(min(side, window[index % 2] // 2) for index, side in enumerate(padding))
     largest = max_pool(x, window, stride, padding)
     assert largest.dtype == x.dtype
     np.testing.assert_array_equal(largest, oracle.max_pool(x, window, stride, padding))
@@ -108,8 +111,8 @@ def test_the_largest_accumulator_is_exact():
     assert linear(x, weight).ravel().tolist() == [-2_147_450_880] * 2
 
 
-@given(SEEDS, st.booleans(), st.integers(1, 5), st.sampled_from([31, 40, 62]), st.booleans())
-def test_requantise_equals_the_oracle(seed, signed, channels, widest_shift, extreme):
+@given(SEEDS, st.booleans(), st.integers(1, 5), st.sampled_from([31, 40, 62]), st.booleans(), HIGHEST)
+def test_requantise_equals_the_oracle(seed, signed, channels, widest_shift, extreme, highest):
     rng = np.random.default_rng(seed)
     accumulators = rng.integers(-(2**30), 2**30, (6, channels)).astype(np.int32)
     bias = rng.integers(-(2**30) + 1, 2**30, channels).astype(np.int32)
@@ -118,9 +121,10 @@ def test_requantise_equals_the_oracle(seed, signed, channels, widest_shift, extr
     if extreme:
         accumulators[:2] = [[2**30], [-(2**30)]]
         multiplier[:], shift[:] = (1 << 31) - 1, widest_shift
-    result = requantise(accumulators, bias, multiplier, shift, signed=signed)
+    result = requantise(accumulators, bias, multiplier, shift, signed=signed, highest=highest)
     assert result.dtype == (np.int8 if signed else np.uint8)
-    np.testing.assert_array_equal(result, oracle.requantise(accumulators, bias, multiplier, shift, signed))
+    expected = oracle.requantise(accumulators, bias, multiplier, shift, signed, highest)
+    np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize(
@@ -142,15 +146,15 @@ def test_shift_zero_does_not_round():
     ]
 
 
-@given(SEEDS, DTYPES, DTYPES, st.booleans(), st.integers(0, 62))
-def test_add_equals_the_oracle(seed, left_dtype, right_dtype, signed, shift):
+@given(SEEDS, DTYPES, DTYPES, st.booleans(), st.integers(0, 62), HIGHEST)
+def test_add_equals_the_oracle(seed, left_dtype, right_dtype, signed, shift, highest):
     rng = np.random.default_rng(seed)
     left = activations(rng, (2, 2, 2, 3), left_dtype, "dense")
     right = activations(rng, (2, 2, 2, 3), right_dtype, "extreme")
     multiplier = tuple(int(factor) for factor in rng.integers(1, 1 << 31, 2))
-    result = add(left, right, multiplier, shift, signed=signed)
+    result = add(left, right, multiplier, shift, signed=signed, highest=highest)
     assert result.dtype == (np.int8 if signed else np.uint8)
-    np.testing.assert_array_equal(result, oracle.add(left, right, multiplier, shift, signed))
+    np.testing.assert_array_equal(result, oracle.add(left, right, multiplier, shift, signed, highest))
 
 
 @given(SEEDS, st.integers(2, 12), st.booleans())

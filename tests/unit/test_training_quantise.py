@@ -19,9 +19,9 @@ from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.network.graph import Network
 from archsim.network.weights import Weights, load_weights, save_weights
-from archsim.training import quantise
+from archsim.quantisation import arithmetic
+from archsim.quantisation.integer import Arrays, FloatLayer, input_table, integer_network
 from archsim.training.export import workload_of
-from archsim.training.integer import Arrays, FloatLayer, input_table, integer_network
 from archsim.training.spec import TrainSpec, load_train_spec, network_of
 from tests.unit.int8_reference import run_reference
 
@@ -34,7 +34,7 @@ input: {height: 9, width: 8, channels: 2}
 layers:
   - {name: conv, op: conv2d, filters: 6, kernel: 3, padding: 1, relu: true}
   - {name: wise, op: depthwise_conv2d, kernel: [3, 1], padding: [1, 0]}
-  - {name: sum, op: add, other: conv, relu: true}
+  - {name: sum, op: add, other: conv, relu: true, output_max: 200}
   - {name: max, op: max_pool, kernel: 3, stride: 2, padding: 1}
   - {name: narrow, op: conv2d, filters: 8, kernel: 2, stride: [1, 2], groups: 2, relu: true}
   - {name: avg, op: avg_pool, kernel: [2, 1], stride: 1}
@@ -70,7 +70,7 @@ def random_arrays(spec: TrainSpec, network: Network, seed: int) -> Arrays:
         * (1 if not layer.signed_output else rng.choice([-1, 1], 500))
         for layer in network.all_layers()
     }
-    return integer_network(spec, network, floats, samples)
+    return integer_network(network, floats, samples, spec.quantisation)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -102,44 +102,44 @@ def test_branch_pools_only_shift(spec: TrainSpec) -> None:
 
 @given(st.floats(2.0**-31, 2.0**20))
 def test_fixed_point_is_near_and_normal(factor: float) -> None:
-    multiplier, shift = quantise.fixed_point(np.array([factor]))
+    multiplier, shift = arithmetic.fixed_point(np.array([factor]))
     assert 1 << 30 <= multiplier[0] < 1 << 31
     assert 1 <= shift[0] <= 62
     assert float(multiplier[0]) / 2.0 ** int(shift[0]) == pytest.approx(factor, rel=2.0**-30)
 
 
 def test_fixed_point_that_rounds_up_to_a_power_of_two() -> None:
-    multiplier, shift = quantise.fixed_point(np.array([1 - 2.0**-40]))
+    multiplier, shift = arithmetic.fixed_point(np.array([1 - 2.0**-40]))
     assert (multiplier[0], shift[0]) == (1 << 30, 30)
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, 2.0**40, 2.0**-40])
 def test_fixed_point_refuses_what_does_not_fit(factor: float) -> None:
     with pytest.raises(ValueError, match="requantise"):
-        quantise.fixed_point(np.array([factor]))
+        arithmetic.fixed_point(np.array([factor]))
 
 
 def test_scales_clip_outliers_only_where_that_helps() -> None:
     uniform = np.linspace(0, 2.55, 1000)
-    assert quantise.activation_scale(uniform, signed=False) == pytest.approx(0.01, rel=0.02)
+    assert arithmetic.activation_scale(uniform, signed=False) == pytest.approx(0.01, rel=0.02)
     with_outlier = np.append(np.repeat(uniform, 50), 5.0)
-    assert quantise.activation_scale(with_outlier, signed=False) < 5.0 / 255
-    assert quantise.activation_scale(np.zeros(5), signed=True) == 1.0
+    assert arithmetic.activation_scale(with_outlier, signed=False) < 5.0 / 255
+    assert arithmetic.activation_scale(np.zeros(5), signed=True) == 1.0
 
 
 def test_weights_round_within_half_a_step() -> None:
     weight = np.random.default_rng(0).normal(size=(3, 3, 4, 8))
-    scales = quantise.weight_scales(weight, np.zeros(8), 0.1, "max")
-    error = np.abs(quantise.quantise_weight(weight, scales) * scales - weight)
+    scales = arithmetic.weight_scales(weight, np.zeros(8), 0.1, "max")
+    error = np.abs(arithmetic.quantise_weight(weight, scales) * scales - weight)
     assert (error <= scales / 2 + 1e-12).all()
-    clipped = quantise.weight_scales(weight, np.zeros(8), 0.1, "mse")
+    clipped = arithmetic.weight_scales(weight, np.zeros(8), 0.1, "mse")
     assert (clipped <= scales + 1e-12).all()
 
 
 def test_dead_channel_keeps_its_bias() -> None:
     weight = np.zeros((1, 1, 2, 1))
-    scales = quantise.weight_scales(weight, np.array([3.0]), 0.5, "mse")
-    bias = quantise.quantise_bias(np.array([3.0]), 0.5 * scales)
+    scales = arithmetic.weight_scales(weight, np.array([3.0]), 0.5, "mse")
+    bias = arithmetic.quantise_bias(np.array([3.0]), 0.5 * scales)
     assert bias[0] * 0.5 * scales[0] == pytest.approx(3.0, rel=1e-6)
 
 

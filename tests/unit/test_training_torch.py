@@ -14,13 +14,13 @@ from archsim.api import load  # noqa: E402
 from archsim.config.workload import GlobalAvgPoolSpec  # noqa: E402
 from archsim.datasets.sources import find_source  # noqa: E402
 from archsim.errors import InvalidInput  # noqa: E402
+from archsim.quantisation.integer import integer_network  # noqa: E402
 from archsim.training import TrainSpec, load_train_spec, train  # noqa: E402
 from archsim.training.augment import augment  # noqa: E402
 from archsim.training.calibrate import activation_samples  # noqa: E402
 from archsim.training.checkpoint import load_checkpoint, new_state  # noqa: E402
 from archsim.training.data import load_training_data, normalised  # noqa: E402
 from archsim.training.fold import fold  # noqa: E402
-from archsim.training.integer import integer_network  # noqa: E402
 from archsim.training.loop import one_cycle, run_phase  # noqa: E402
 from archsim.training.network import ExitNetwork  # noqa: E402
 from archsim.training.run import fit, quantised  # noqa: E402
@@ -124,7 +124,7 @@ def test_every_operator_trains_and_quantises(tmp_path: Path) -> None:
     sum(values.square().mean() for values in logits.values()).backward()
     assert all(parameter.grad is not None for parameter in state.model.parameters())
     samples = activation_samples(state.model, spec, images, CPU)
-    arrays = integer_network(spec, state.model.network, fold(state.model), samples)
+    arrays = integer_network(state.model.network, fold(state.model), samples, spec.quantisation)
     tensors = run_reference(state.model.network, arrays, images)
     for name, layer in (("final", "fc"), ("early", "early.fc"), ("late", "late.fc")):
         expected = logits[name].detach().double().numpy().ravel()

@@ -58,7 +58,8 @@ def weight_scales(weight: Floats, bias: Floats, input_scale: float, clip: Litera
         errors = [_column_errors(columns, largest * fraction / 127) for fraction in _CLIP_FRACTIONS[::-1]]
         scales = scales * _CLIP_FRACTIONS[::-1][np.argmin(errors, axis=0)]
     floor = np.maximum(np.abs(bias) / (input_scale * _MAX_BIAS), np.finfo(np.float32).tiny)
-    return np.maximum(scales, floor)
+    bounded: Floats = np.maximum(scales, floor)
+    return bounded
 
 
 def quantise_weight(weight: Floats, scales: Floats | float) -> NDArray[np.int8]:
