@@ -37,7 +37,7 @@ def exit_flow(images: int, exits: Sequence[Leaving]) -> Html:
     """Where so many images leave; the counts of the exits add up to them, the last of them is the end of the trunk."""
     arms: list[Html] = []
     words: list[Html] = []
-    trunk = [(_LEFT_PX + _FULL_PX, 22.0)]
+    trunk: list[tuple[float, float]] = [(_LEFT_PX + _FULL_PX, 22.0)]
     y = float(_TOP_PX)
     remaining = images
     for leaving in exits:

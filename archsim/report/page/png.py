@@ -49,4 +49,5 @@ def thumbnail(pixels: NDArray[np.uint8], side_px: int) -> NDArray[np.uint8]:
     step = min(-(-max(height, width) // side_px), height, width)
     rows, columns = height // step, width // step
     blocks = pixels[: rows * step, : columns * step].reshape(rows, step, columns, step, channels)
-    return np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
+    means: NDArray[np.uint8] = np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
+    return means

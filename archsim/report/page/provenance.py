@@ -56,9 +56,10 @@ def provenance_section(subject: Subject) -> Section:
     """Version, hashes, and how to run it again."""
     result = subject.result
     hashes = ("config_hash", "network_hash", "dram_preset_hash", "energy_table_hash")
+    hashed: list[list[Child]] = [[key, el("code", getattr(result, key), class_="hash")] for key in hashes]
     rows: list[list[Child]] = [
         ["archsim", result.version],
-        *([key, el("code", getattr(result, key), class_="hash")] for key in hashes),
+        *hashed,
         ["time on the host", join(number(result.host.wall_s, "host.wall_s"), " s")],
         ["peak memory on the host", join(number(result.host.peak_rss_mb, "host.peak_rss_mb"), " MB")],
     ]
