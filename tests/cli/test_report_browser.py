@@ -144,8 +144,8 @@ def test_the_gallery_is_filtered(browser: Any, address: str) -> None:
             ("final", "right", 1),
             ("all exits", "all", 4),
         ):
-            visit.page.locator("fieldset", has_text="Left at").get_by_text(exit_name, exact=True).click()
-            visit.page.locator("fieldset", has_text="Answer").get_by_text(answer, exact=True).click()
+            for name in (exit_name, answer):
+                visit.page.get_by_role("radio", name=name, exact=True).check()
             assert visit.shown() == count
             assert visit.page.locator("#shown").text_content() == f"{count} of 4 images"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from archsim.report.page.markup import Child, Html, el, join
 from archsim.report.page.numbers import fraction, number, plus_minus, whole
 from archsim.report.page.section import Section
-from archsim.results.run_result import RunResult
+from archsim.results.run_result import DramBytesPerImage, RunResult
 
 ENERGY_KEYS = ("energy_uj_per_image.total", "energy_uncertainty_uj.total")
 
@@ -56,14 +56,7 @@ def summary_section(result: RunResult) -> Section:
             "DRAM traffic an image",
             number(dram.read + dram.write),
             "bytes",
-            join(
-                number(dram.read, "dram_bytes_per_image.read"),
-                " read, ",
-                number(dram.write, "dram_bytes_per_image.write"),
-                " written; of those read ",
-                number(dram.wasted, "dram_bytes_per_image.wasted"),
-                " never used",
-            ),
+            _dram_note(dram),
         ),
     ]
     if (area := result.area_mm2) is not None:
@@ -91,6 +84,18 @@ def _percentiles(result: RunResult, key: str) -> Html:
         shown = whole if isinstance(value, int) else number
         parts += [" · " if parts else None, f"{name} ", shown(value, f"{key}.{name}")]
     return join(*parts)
+
+
+def _dram_note(dram: DramBytesPerImage) -> Html:
+    at = "dram_bytes_per_image"
+    return join(
+        number(dram.read, f"{at}.read"),
+        " read, ",
+        number(dram.write, f"{at}.write"),
+        " written; of those read ",
+        number(dram.wasted, f"{at}.wasted"),
+        " never used",
+    )
 
 
 def _range_note(result: RunResult) -> str:
