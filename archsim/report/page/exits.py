@@ -17,7 +17,7 @@ from archsim.report.page.section import Section, says
 from archsim.report.style import BLUE, depth_colours, house_style
 from archsim.results.run_result import RunResult
 
-_LATENCY_INCHES = (6.0, 4.2)
+_LATENCY_INCHES = (5.0, 4.2)
 """Of the figure: its texts must be read on a phone."""
 
 
