@@ -347,7 +347,7 @@ def _ladder(found: Comparison, key: str) -> Html:
                 number(rung.energy_uj_per_image, f"{at}energy_uj_per_image"),
                 factor(rung.speedup, f"{at}speedup"),
                 fraction(rung.energy_saving, f"{at}energy_saving", digits=1),
-                fraction(rung.step_energy_saving, f"{at}step_energy_saving", digits=1),
+                fraction(rung.step_energy_saving, f"{at}step_energy_saving"),
                 _percent(rung.step_energy_saving, rung.step_energy_saving_range),
                 number(dram.read + dram.write),
                 fraction(rung.accuracy, f"{at}accuracy"),
