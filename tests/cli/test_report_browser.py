@@ -172,6 +172,7 @@ def test_it_is_readable_without_scripts(browser: Any, address: str) -> None:
     page = context.new_page()
     page.goto(address)
     assert not page.locator("#theme").is_visible()
+    assert not page.locator(".filters").is_visible()
     assert page.locator(".gallery > li:visible").count() == 4
     context.close()
 

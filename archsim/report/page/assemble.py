@@ -11,7 +11,7 @@ from archsim.report.page.comparison import comparison_sections
 from archsim.report.page.energy import energy_section, layers_section
 from archsim.report.page.exits import exits_section, latency_section, taken_exits
 from archsim.report.page.gallery import chosen, gallery_section
-from archsim.report.page.markup import Html, el, join
+from archsim.report.page.markup import Html, el
 from archsim.report.page.provenance import configuration_section, provenance_section
 from archsim.report.page.section import Section
 from archsim.report.page.sources import Asked, Subject, pictures, read_subject
@@ -121,4 +121,4 @@ def _palette(result: RunResult) -> str:
 
 
 def _read(name: str) -> str:
-    return join(Html((_FOLDER / name).read_text(encoding="utf-8")))
+    return (_FOLDER / name).read_text(encoding="utf-8")

@@ -83,6 +83,7 @@ def _filters(result: RunResult) -> Html:
         _choice("exit", "Left at", exits),
         _choice("answer", "Answer", _ANSWERS),
         class_="filters",
+        hidden=True,
     )
 
 

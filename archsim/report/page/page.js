@@ -1,5 +1,5 @@
 "use strict";
-// Without this script everything is there but the two conveniences below: the toggle is hidden, all images are shown.
+// Without this script nothing is missing but conveniences: the toggle and the filters are hidden, all images are shown.
 
 const theme = document.getElementById("theme");
 const dark = () => {
@@ -15,6 +15,7 @@ theme.addEventListener("click", () => {
 
 const filters = document.querySelector(".filters");
 if (filters) {
+  filters.hidden = false;
   const images = [...document.querySelectorAll(".gallery > li")];
   const shown = document.getElementById("shown");
   filters.addEventListener("change", () => {
