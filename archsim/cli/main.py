@@ -45,6 +45,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "archsim.cli.plot:plot",
         "Plots of results: energy, latency, exits; of sweeps: Pareto front, heat map and others.",
     ),
+    "report": (
+        "archsim.cli.report:report",
+        "One self-contained HTML page of a result: numbers, pictures, images, configuration, how to run it again.",
+    ),
     "energy": ("archsim.cli.energy:energy", "Exchange energy tables with Accelergy and Timeloop."),
     "data": (
         "archsim.cli.data:data",

@@ -94,10 +94,17 @@ def ink_on(colour: str) -> str:
     return "black" if luminance > 0.3 else "white"
 
 
-def depth_colours(count: int) -> list[str]:
-    """Colours of things that follow each other in depth: cividis, made for colour blindness, dark to light."""
+def depth_colours(count: int, *, on_dark: bool = False) -> list[str]:
+    """Colours of things that follow each other in depth: cividis, made for colour blindness, dark to light.
+
+    on_dark: for dark paper, on which the darkest are not seen.
+    """
     ramp = matplotlib.colormaps["cividis"]
-    return [matplotlib.colors.to_hex(ramp(0.9 * index / max(1, count - 1))) for index in range(count)]
+    first, last = (0.35, 1.0) if on_dark else (0.0, 0.9)
+    return [
+        matplotlib.colors.to_hex(ramp(first + (last - first) * index / max(1, count - 1)))
+        for index in range(count)
+    ]
 
 
 def quantity(value: float) -> str:

@@ -9,10 +9,11 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from archsim.config.document import Document
 from archsim.config.validation import show
 from archsim.config.yaml_io import read_document
 from archsim.errors import InvalidInput, Problem
@@ -21,6 +22,7 @@ from archsim.results.store import RESULT_FILES
 
 RESULT_FILE, IMAGES_FILE, _ = RESULT_FILES
 
+Record = TypeVar("Record")
 _RUN = TypeAdapter(RunResult)
 _IMAGES = TypeAdapter(list[ImageResult])
 _COLUMNS = tuple(item.name for item in dataclasses.fields(ImageResult))
@@ -47,20 +49,28 @@ def read_run(path: Path, *, per_image: bool = True) -> RunResult:
     return complete
 
 
-def _read_result(file: Path) -> RunResult:
+def read_record(file: Path, adapter: TypeAdapter[Record], hint: str) -> tuple[Record, Document]:
+    """A record from a JSON file of its keys, and where each value is written. hint: what to do where one is missing.
+
+    Raises InvalidInput listing every missing or unfit value (file:line:col).
+    """
     # JSON is read as YAML, of which it is a part, because that reader knows where each value is written.
     document = read_document(file)
     try:
-        result = _RUN.validate_json(json.dumps(document.data), strict=True)
+        return adapter.validate_json(json.dumps(document.data), strict=True), document
     except ValidationError as error:
         problems = []
         for details in error.errors(include_url=False):
             message = _message(details["type"], details["msg"], details["input"])
-            hint = _SIMULATE_AGAIN if details["type"] == "missing" else ""
+            advice = hint if details["type"] == "missing" else ""
             problems.append(
-                dataclasses.replace(document.problem(_dotted(details["loc"]), message), hint=hint)
+                dataclasses.replace(document.problem(_dotted(details["loc"]), message), hint=advice)
             )
         raise InvalidInput(problems) from None
+
+
+def _read_result(file: Path) -> RunResult:
+    result, document = read_record(file, _RUN, _SIMULATE_AGAIN)
     positive = {
         "images": result.images,
         "latency_us.max": result.latency_us.max,
