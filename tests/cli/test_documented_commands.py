@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -30,22 +27,9 @@ from archsim.network.weights import expected_arrays
 from archsim.resources import Kind, builtin_names
 from archsim.results.run_result import EvaluateResult, ImageResult, LayerResult, RunResult
 from archsim.training.spec import TrainSpec
+from tests.page_scripts import REFERENCE, ROOT, script
 
-ROOT = Path(__file__).resolve().parents[2]
-REFERENCE = ROOT / "docs" / "reference"
-
-
-def _script(name: str) -> ModuleType:
-    """A module of docs/, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"archsim_docs_{name}", ROOT / "docs" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-generate, run = _script("generate"), _script("run")
+generate, run = script("generate"), script("run")
 PAGES = list(run.pages())
 
 
