@@ -3,8 +3,9 @@
 Of each page, in order and in one folder:
 
 - ```` ```bash ````: lines that start with ``archsim`` are run; ``> FILE`` takes their output. Anything else is not.
-- ```` ```text ```` directly below: what the last of those commands prints on stdout.
-- ```` ```python ````: is executed. ```` ```yaml ````: is written to a file where its first line is ``# NAME.yaml``.
+- ```` ```python ````: is executed; all blocks of a page share their names.
+- ```` ```text ```` directly below either: what the block, or the last of its commands, prints on stdout.
+- ```` ```yaml ````: is written to a file where its first line is ``# NAME.yaml``.
 - ```` ```console ````: lines that start with ``$ archsim`` need data or packages that may be absent; command, options
   and values are checked, nothing is run.
 
@@ -66,7 +67,7 @@ def run_page(text: str, folder: Path) -> str:
             return f"```text\n{body}```"
         printed = _run_commands(body) if language == "bash" else None
         if language == "python":
-            exec(compile(body, "<page>", "exec"), names)  # our own pages
+            printed = _run_python(body, names)
         elif language == "console":
             for line in _commands(body, "$ archsim "):
                 check_command(line)
@@ -108,6 +109,16 @@ def take_pictures(page: Path, folder: Path) -> None:
         if (folder / found["path"]).is_file():
             (page.parent / found["path"]).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / found["path"], page.parent / found["path"])
+
+
+def _run_python(body: str, names: dict[str, Any]) -> str | None:
+    """What a block prints; None when it prints nothing."""
+    with contextlib.redirect_stdout(io.StringIO()) as stream:
+        try:
+            exec(compile(body, "<page>", "exec"), names)  # our own pages
+        except Exception as error:
+            raise PageFailed(f"{type(error).__name__}: {error}\n{body}") from error
+    return stream.getvalue() or None
 
 
 def _run_commands(body: str) -> str | None:

@@ -190,7 +190,8 @@ def test_generator_keeps_what_is_written_by_hand() -> None:
     page = "a\n<!-- generated: workload -->\n| `name` | x | y | By hand. |\n| `gone` | | | lost |\n<!-- end -->\nb\n"
     new = generate.generated(page)
     assert (
-        "| `name` | a name (a letter, then at most 63 letters, digits, _ or -) | required | By hand. |" in new
+        "| `name` | a name (a letter, then at most 63 letters, digits, _ or -) |  | required | By hand. |"
+        in new
     )
     assert "gone" not in new
     assert new.startswith("a\n") and new.endswith("\nb\n")
