@@ -23,6 +23,7 @@ include_patterns = ["*.md", "docs/**.md", "workloads/*.md", "energy_tables/*.md"
 root_doc = "docs/index"
 templates_path = ["_templates"]
 myst_heading_anchors = 4
+highlight_language = "none"
 
 html_theme = "furo"
 html_title = f"archsim {__version__}"
