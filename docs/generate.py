@@ -26,6 +26,7 @@ from archsim.cli.descriptions import unit_of
 from archsim.cli.main import COMMANDS, cli
 from archsim.config.arch import ArchSpec
 from archsim.config.dram import DramPresetSpec, DramRailSpec
+from archsim.config.energy import EnergyRowSpec, EnergyTableSpec
 from archsim.config.fields import expected, extra_place, field_places, place_of, tagged_members
 from archsim.config.workload import BranchSpec, WorkloadSpec
 from archsim.counters import ACTIONS
@@ -287,6 +288,8 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "mapping": lambda kept: tagged_table(ArchSpec, "mappings", "dataflows", kept),
     "branch": lambda kept: key_table(keys_of(BranchSpec), kept),
     "train": lambda kept: key_table(keys_of(TrainSpec, whole=("dataset", "input")), kept),
+    "energy": lambda kept: key_table(keys_of(EnergyTableSpec), kept),
+    "energy-row": lambda kept: key_table(keys_of(EnergyRowSpec), kept),
     "exits": lambda kept: key_table(keys_of(ExitsBuildSpec), kept),
     "sweep": lambda kept: key_table(keys_of(SweepSpec), kept),
     "sweep-range": lambda kept: key_table(keys_of(RangeSpec), kept),

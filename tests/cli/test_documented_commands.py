@@ -118,9 +118,26 @@ def test_runner_puts_outputs_and_files_in_place(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dram.json", "small.yaml"]
 
 
+def test_runner_shows_what_python_prints(tmp_path: Path) -> None:
+    page = (
+        "```python\nnumber = 2\n```\n```text\nof nothing\n```\n```python\nprint(number + 1)\n```\n\n```text\nstale\n```\n"
+        "```text\nhand-written\n```\n"
+    )
+    assert run.run_page(page, tmp_path) == page.replace("stale", "3")
+
+
+def test_runner_leaves_out_what_needs_an_absent_package(tmp_path: Path) -> None:
+    page = "```python\n# needs {}\nfrom pathlib import Path\nPath('made').touch()\n```\n"
+    run.run_page(page.format("no_such_package"), tmp_path)
+    assert not (tmp_path / "made").exists()
+    run.run_page(page.format("numpy"), tmp_path)
+    assert (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize(
     "block",
     [
+        "```python\nraise ValueError\n```",
         "```bash\narchsim simulate digits --imags 4\n```",
         "```bash\narchsim describe no-such-thing\n```",
         "```console\n$ archsim simulat digits\n```",
@@ -222,7 +239,7 @@ def keys_inside(model: type[BaseModel]) -> set[str]:
         (ExitsBuildSpec, REFERENCE / "exits-file.md"),
         (SweepSpec, REFERENCE / "sweep-file.md"),
         (TrainSpec, [REFERENCE / "train-file.md", REFERENCE / "workload-file.md"]),
-        (EnergyTableSpec, ROOT / "energy_tables" / "README.md"),
+        (EnergyTableSpec, REFERENCE / "energy-table-file.md"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -265,6 +282,33 @@ def test_results_page_has_every_key() -> None:
         for item in dataclasses.fields(record)
     }
     assert keys - {"per_image"} - words_of(REFERENCE / "result-files.md") == set()
+
+
+RESULT_UNITS = {
+    "uj": "microjoules",
+    "us": "microseconds",
+    "cycles": "cycles",
+    "bytes": "bytes",
+    "mm2": "mm2",
+    "pp": "percentage points",
+    "fraction": "fraction",
+    "saving": "fraction",
+    "ips": "images/s",
+}
+"""How the page calls the unit that a key names."""
+
+
+def test_results_have_the_unit_that_their_key_names() -> None:
+    lines = (REFERENCE / "result-files.md").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(generate.cells_of, lines) if len(row) == 3 and row[0].startswith("`")]
+    wrong = [
+        (key, unit)
+        for names, unit, _ in rows
+        for key in re.findall(r"`([\w.]+)`", names)
+        for word in key.split("_")
+        if RESULT_UNITS.get(word, unit) not in unit
+    ]
+    assert len(rows) > 60 and wrong == []
 
 
 def test_trace_page_has_every_array(tmp_path: Path) -> None:
