@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from pydantic import BaseModel
 
@@ -19,6 +20,7 @@ from archsim.config.arch import ArchSpec
 from archsim.config.dram import DramPresetSpec
 from archsim.config.energy import EnergyTableSpec
 from archsim.config.fields import field_places, place_of
+from archsim.config.load import load_document
 from archsim.config.workload import WorkloadSpec
 from archsim.counters import ACTIONS
 from archsim.exits.spec import ExitsBuildSpec
@@ -38,6 +40,18 @@ def words_of(page: Path) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")))
 
 
+SPECS: dict[str, type[BaseModel]] = {
+    "archsim.exits/1": ExitsBuildSpec,
+    "archsim.sweep/1": SweepSpec,
+    "archsim.train/1": TrainSpec,
+    "archsim.workload/1": WorkloadSpec,
+}
+EXTENDED: dict[str, tuple[Kind, type[BaseModel]]] = {
+    "archsim.arch/1": (Kind.ARCH, ArchSpec),
+    "archsim.dram/1": (Kind.DRAM, DramPresetSpec),
+    "archsim.energy/1": (Kind.ENERGY_TABLE, EnergyTableSpec),
+}
+"""Files that may extend others."""
 COMPARISON_RECORDS = (
     records.Comparison,
     records.Baseline,
@@ -69,6 +83,29 @@ def test_accuracy_of_the_vgg_card_is_that_of_the_complete_test_set(image_pack: P
     assert found is not None
     command = [*found[1].split(), str(image_pack / "cifar10_test.parquet")]
     assert CliRunner().invoke(cli, command).stdout == found[2]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_shows_are_valid(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for found in run._BLOCK.finditer(page.read_text(encoding="utf-8")):
+        if found["language"] == "yaml":
+            name = run._FILE_NAME.match(found["body"])
+            path = Path(name["name"] if name else "unnamed.yaml")
+            path.write_text(found["body"], encoding="utf-8")
+            schema = yaml.safe_load(found["body"])["schema"]
+            if schema in SPECS:
+                SPECS[schema].model_validate(yaml.safe_load(found["body"]))
+            else:
+                load_document(*EXTENDED[schema], path)
+
+
+def test_the_tutorial_begins_with_the_first_command_of_the_readme() -> None:
+    readme, tutorial = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/tutorial/first-simulation.md")
+    )
+    first = next(found["body"] for found in run._BLOCK.finditer(readme) if found["language"] == "bash")
+    assert f"$ {first}" in tutorial
 
 
 def test_every_command_is_shown_on_a_page() -> None:
