@@ -131,6 +131,13 @@ def test_relative_links_lead_somewhere() -> None:
     assert not broken
 
 
+def test_files_of_the_repository_that_pages_name_are_there() -> None:
+    path = re.compile(r"(archsim|tests|docs|workloads|energy_tables)/[\w./*-]+")
+    named = {(page, word) for page in PAGES for word in words_of(page) if path.fullmatch(word)}
+    gone = [f"{page.relative_to(ROOT)}: {word}" for page, word in named if not any(ROOT.glob(word.replace("NAME", "*")))]
+    assert len(named) > 50 and gone == []
+
+
 def test_every_page_is_reached_from_the_index() -> None:
     index = ROOT / "docs" / "index.md"
     linked = {
