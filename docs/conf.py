@@ -24,10 +24,13 @@ root_doc = "docs/index"
 templates_path = ["_templates"]
 myst_heading_anchors = 4
 highlight_language = "none"
+smartquotes = False  # a quoted value is to be copied as it is
 
 html_theme = "furo"
 html_title = f"archsim {__version__}"
 html_additional_pages = {"index": "to_docs.html"}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_copyright = False
 html_copy_source = False
 
