@@ -167,7 +167,7 @@ def action_table(_: Kept) -> str:
 
 def operator_table(_: Kept) -> str:
     """ONNX operators that can be imported."""
-    rows = [(f"`{name}`", found.becomes, found.limits) for name, found in OPERATORS.items()]
+    rows = [(f"`{name}`", found.becomes, found.limits or "always") for name, found in OPERATORS.items()]
     return _table(("operator", "becomes", "supported"), rows)
 
 
