@@ -1,4 +1,4 @@
-"""Conversions between the units of the simulator (cycles, pJ) and those of reports (us, uJ)."""
+"""Conversions between the units of the simulator (cycles, pJ) and those of reports (us, uJ, %)."""
 
 from __future__ import annotations
 
@@ -28,3 +28,12 @@ def pj_to_uj(energy_pj: float) -> float:
     2.5
     """
     return energy_pj / 1e6
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as text.
+
+    >>> percent(0.2871), percent(None)
+    ('28.71 %', 'unknown')
+    """
+    return "unknown" if fraction is None else f"{100 * fraction:.2f} %"

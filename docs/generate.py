@@ -7,22 +7,26 @@ meaning is written in the last column of the table itself and kept.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from archsim.cli.descriptions import unit_of
 from archsim.cli.main import COMMANDS, cli
 from archsim.config.arch import ArchSpec
 from archsim.config.dram import DramPresetSpec, DramRailSpec
+from archsim.config.energy import EnergyRowSpec, EnergyTableSpec
 from archsim.config.fields import expected, extra_place, field_places, place_of, tagged_members
 from archsim.config.workload import BranchSpec, WorkloadSpec
 from archsim.counters import ACTIONS
@@ -34,6 +38,34 @@ from archsim.training.spec import TrainSpec
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOT_RUN = ("data", "import", "train")
 """Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""
+API = (
+    "archsim:load",
+    "archsim:evaluate",
+    "archsim:simulate",
+    "archsim:sweep",
+    "archsim.comparison.run:compare",
+    "archsim.results.read:read_run",
+    "archsim.explore.table:read_table",
+    "archsim.explore.table:SweepTable",
+    "archsim.results.source:Workload",
+    "archsim.energy.uncertainty:saving_range",
+    "archsim.energy.uncertainty:ratio_range",
+    "archsim.energy.uncertainty:Range",
+    "archsim.report.figure:plot_files",
+    "archsim.report.figure:draw",
+    "archsim.exits.tables:CandidateTable",
+    "archsim.exits.tables:Costs",
+    "archsim.exits.structure:AccuracyGoal",
+    "archsim.exits.structure:Search",
+    "archsim.exits.safeguards:choose_safely",
+    "archsim.exits.policy:ExitPolicy",
+    "archsim.exits.policy:apply_policy",
+    "archsim.exits.policy:mean_cost_fraction",
+    "archsim.errors:InvalidInput",
+)
+"""What notebooks and scripts may rely on, in the order of the page: ``module:name``."""
+WIDTH = 100
+"""Of a line of a signature."""
 Kept = dict[str, str]
 """Last cell of a row of the page as it is, by the first."""
 _BLOCK = re.compile(
@@ -44,10 +76,11 @@ _BAR = re.compile(r"(?<!\\)\|")
 
 @dataclass(frozen=True)
 class Key:
-    """One key of a file: as a table names it, which values fit, the default, what the model says about it."""
+    """One key of a file: as a table names it, which values fit, unit, default, what the model says about it."""
 
     name: str
     values: str
+    unit: str
     default: str
     meaning: str
 
@@ -82,9 +115,8 @@ def keys_of(model: type[BaseModel], prefix: str = "", whole: Collection[str] = (
         if place.model is not None and name not in whole:
             yield from keys_of(place.model, f"{prefix}{name}.")
         else:
-            yield Key(
-                prefix + name, _escaped(expected(place)), _default(field), _escaped(field.description or "")
-            )
+            meaning = _escaped(field.description or "")
+            yield Key(prefix + name, _escaped(expected(place)), unit_of(name), _default(field), meaning)
     free = extra_place(model)
     if free is not None and free.model is not None:
         yield from keys_of(free.model, f"{prefix}NAME.")
@@ -101,10 +133,10 @@ def _default(field: FieldInfo) -> str:
 
 def key_table(keys: Iterator[Key], kept: Kept) -> str:
     """A table of keys; a meaning that no model tells is the one on the page."""
-    rows = [(f"`{key.name}`", key.values, key.default, key.meaning) for key in keys]
+    rows = [(f"`{key.name}`", key.values, key.unit, key.default, key.meaning) for key in keys]
     return _table(
-        ("key", "value", "default", "what it is"),
-        [(*row[:3], row[3] or kept.get(row[0], "")) for row in rows],
+        ("key", "value", "unit", "default", "what it is"),
+        [(*row[:4], row[4] or kept.get(row[0], "")) for row in rows],
     )
 
 
@@ -118,12 +150,13 @@ def tagged_table(model: type[BaseModel], key: str, heading: str, kept: Kept) -> 
             if found.name != tag_key:
                 kinds.setdefault(found, []).append(tag)
     choices, first = ", ".join(f"`{tag}`" for tag in tagged), f"`{tag_key}`"
-    rows = [(first, "all", f"one of {choices}", "required", kept.get(first, ""))]
+    rows = [(first, "all", f"one of {choices}", "", "required", kept.get(first, ""))]
     for found, tags in kinds.items():
         where = "all" if len(tags) == len(tagged) else ", ".join(f"`{tag}`" for tag in tags)
         name = f"`{found.name}`"
-        rows.append((name, where, found.values, found.default, found.meaning or kept.get(name, "")))
-    return _table(("key", heading, "value", "default", "what it is"), rows)
+        meaning = found.meaning or kept.get(name, "")
+        rows.append((name, where, found.values, found.unit, found.default, meaning))
+    return _table(("key", heading, "value", "unit", "default", "what it is"), rows)
 
 
 def action_table(_: Kept) -> str:
@@ -134,8 +167,79 @@ def action_table(_: Kept) -> str:
 
 def operator_table(_: Kept) -> str:
     """ONNX operators that can be imported."""
-    rows = [(f"`{name}`", found.becomes, found.limits) for name, found in OPERATORS.items()]
+    rows = [(f"`{name}`", found.becomes, found.limits or "always") for name, found in OPERATORS.items()]
     return _table(("operator", "becomes", "supported"), rows)
+
+
+def api(_: Kept) -> str:
+    """One section a function or class of the Python interface."""
+    return "\n\n".join(_api_section(name) for name in API)
+
+
+def _api_section(name: str) -> str:
+    module, _, attribute = name.partition(":")
+    thing = getattr(import_module(module), attribute)
+    parts = [f"## {module}.{attribute}", _code(_signature(attribute, thing)), _prose(thing)]
+    if inspect.isclass(thing):
+        for method, function in vars(thing).items():
+            if not method.startswith("_") and (
+                inspect.isfunction(function) or isinstance(function, property)
+            ):
+                parts += [f"### {attribute}.{method}", _member(f"{attribute}.{method}", function)]
+    return "\n\n".join(parts)
+
+
+def _member(name: str, member: Any) -> str:
+    if isinstance(member, property):
+        shown = f"{name} -> {_annotation(inspect.signature(member.fget).return_annotation)}"
+    else:
+        shown = _signature(name, member)
+    return f"{_code(shown)}\n\n{_prose(member)}"
+
+
+def _code(text: str) -> str:
+    return f"```py\n{text}\n```"
+
+
+def _signature(name: str, thing: Any) -> str:
+    """A call as a reader writes it; one parameter a line where a single line would be too long."""
+    if inspect.isclass(thing) and issubclass(thing, Exception):
+        return f"class {name}({thing.__mro__[1].__name__})"
+    parameters, last = [], None
+    for item in inspect.signature(thing).parameters.values():
+        if item.kind is item.KEYWORD_ONLY and last is not item.KEYWORD_ONLY:
+            parameters.append("*")
+        last = item.kind
+        star = "**" if item.kind is item.VAR_KEYWORD else ""
+        default = "" if item.default is item.empty else f" = {_shown(item.default)}"
+        annotation = "" if item.annotation is item.empty else f": {_annotation(item.annotation)}"
+        if item.name != "self":
+            parameters.append(f"{star}{item.name}{annotation}{default}")
+    if inspect.isclass(thing):
+        return _wrapped(f"class {name}", parameters, "")
+    return _wrapped(name, parameters, f" -> {_annotation(inspect.signature(thing).return_annotation)}")
+
+
+def _wrapped(name: str, parameters: list[str], result: str) -> str:
+    line = f"{name}({', '.join(parameters)}){result}"
+    if len(line) <= WIDTH:
+        return line
+    return "\n".join([f"{name}(", *(f"    {parameter}," for parameter in parameters), f"){result}"])
+
+
+def _annotation(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+
+
+def _shown(default: Any) -> str:
+    return f"{type(default).__name__}()" if dataclasses.is_dataclass(default) else repr(default)
+
+
+def _prose(thing: Any) -> str:
+    """A docstring as Markdown: roles and literals become code, doctests blocks."""
+    text = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", inspect.getdoc(thing) or "").replace("``", "`")
+    blocks = [f"```pycon\n{block}\n```" if block.startswith(">>>") else block for block in text.split("\n\n")]
+    return "\n\n".join(blocks)
 
 
 def commands(_: Kept) -> str:
@@ -184,11 +288,14 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "mapping": lambda kept: tagged_table(ArchSpec, "mappings", "dataflows", kept),
     "branch": lambda kept: key_table(keys_of(BranchSpec), kept),
     "train": lambda kept: key_table(keys_of(TrainSpec, whole=("dataset", "input")), kept),
+    "energy": lambda kept: key_table(keys_of(EnergyTableSpec), kept),
+    "energy-row": lambda kept: key_table(keys_of(EnergyRowSpec), kept),
     "exits": lambda kept: key_table(keys_of(ExitsBuildSpec), kept),
     "sweep": lambda kept: key_table(keys_of(SweepSpec), kept),
     "sweep-range": lambda kept: key_table(keys_of(RangeSpec), kept),
     "onnx-operators": operator_table,
     "actions": action_table,
+    "api": api,
     "commands": commands,
 }
 

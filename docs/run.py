@@ -3,8 +3,10 @@
 Of each page, in order and in one folder:
 
 - ```` ```bash ````: lines that start with ``archsim`` are run; ``> FILE`` takes their output. Anything else is not.
-- ```` ```text ```` directly below: what the last of those commands prints on stdout.
-- ```` ```python ````: is executed. ```` ```yaml ````: is written to a file where its first line is ``# NAME.yaml``.
+- ```` ```python ````: is executed; all blocks of a page share their names. With ``# needs PACKAGE`` as its first line
+  only where the package is installed.
+- ```` ```text ```` directly below either: what the block, or the last of its commands, prints on stdout.
+- ```` ```yaml ````: is written to a file where its first line is ``# NAME.yaml``.
 - ```` ```console ````: lines that start with ``$ archsim`` need data or packages that may be absent; command, options
   and values are checked, nothing is run.
 
@@ -17,6 +19,7 @@ which may take minutes, puts what they print below them, and takes the pictures 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import re
 import shlex
@@ -36,6 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
 _PICTURE = re.compile(r"!\[[^\]]*\]\((?P<path>[^)#:]+)\)")
 _FILE_NAME = re.compile(r"# (?P<name>[\w.-]+\.yaml)\n")
+_NEEDS = re.compile(r"# needs (?P<package>\w+)\n")
 
 
 class PageFailed(Exception):
@@ -66,7 +70,7 @@ def run_page(text: str, folder: Path) -> str:
             return f"```text\n{body}```"
         printed = _run_commands(body) if language == "bash" else None
         if language == "python":
-            exec(compile(body, "<page>", "exec"), names)  # our own pages
+            printed = _run_python(body, names)
         elif language == "console":
             for line in _commands(body, "$ archsim "):
                 check_command(line)
@@ -108,6 +112,18 @@ def take_pictures(page: Path, folder: Path) -> None:
         if (folder / found["path"]).is_file():
             (page.parent / found["path"]).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(folder / found["path"], page.parent / found["path"])
+
+
+def _run_python(body: str, names: dict[str, Any]) -> str | None:
+    """What a block prints; None when it prints nothing, or needs a package that is absent."""
+    if (needs := _NEEDS.match(body)) and importlib.util.find_spec(needs["package"]) is None:
+        return None
+    with contextlib.redirect_stdout(io.StringIO()) as stream:
+        try:
+            exec(compile(body, "<page>", "exec"), names)  # our own pages
+        except Exception as error:
+            raise PageFailed(f"{type(error).__name__}: {error}\n{body}") from error
+    return stream.getvalue() or None
 
 
 def _run_commands(body: str) -> str | None:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from archsim import units
+
 if TYPE_CHECKING:
     from archsim.functional.statistics import BranchStatistics
 
 Rows = Sequence[Sequence[str]]
+percent = units.percent
 
 
 def print_json(content: Any) -> None:
@@ -78,12 +81,3 @@ def print_exits(images: int, exits: Mapping[str, int], branches: Mapping[str, Br
         evaluated, skipped = (str(branch.evaluated), str(branch.skipped_by_dbp)) if branch else ("", "")
         rows.append((name, str(count), percent(count / images), evaluated, skipped))
     print_table(("exit", "images", "share", "evaluated", "skipped by DBP"), rows)
-
-
-def percent(fraction: float | None) -> str:
-    """A fraction as text.
-
-    >>> percent(0.2871)
-    '28.71 %'
-    """
-    return "unknown" if fraction is None else f"{100 * fraction:.2f} %"

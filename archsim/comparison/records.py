@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from archsim.comparison.notebook import comparison_html
 from archsim.results.host import Host
 from archsim.results.paired import PairedAccuracy
 from archsim.results.run_result import CycleStatistics, DramBytesPerImage, LatencyStatistics
@@ -186,3 +187,7 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """The JSON object: plain dicts, lists, strings and numbers, keys in the order of the fields."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return comparison_html(self)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from archsim.errors import InvalidInput, MissingExtra, Problem, did_you_mean
 from archsim.explore.store import PARAM, SweepStore
 from archsim.explore.task import OK
+from archsim.results.html_table import HtmlTable, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,8 @@ QUANTITIES: dict[str, tuple[str, str]] = {
     "throughput": ("throughput_ips", "max"),
 }
 """Short names of results: the column, and what is better."""
+ROWS_SHOWN = 20
+"""Points that a notebook shows of a table."""
 
 
 def column_of(name: str) -> str:
@@ -115,6 +118,25 @@ class SweepTable:
         except ImportError:
             raise MissingExtra("data", "data frames") from None
         return pd.DataFrame(self.columns)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: of the first points what varies, and what the short names mean."""
+        results = [name for name in QUANTITIES if QUANTITIES[name][0] in self.columns]
+        columns = [(key, self[PARAM + key]) for key in self.varied]
+        columns += [(QUANTITIES[name][0], self[name]) for name in results]
+        columns += [(name, self[name]) for name in ("status", "error") if (self["status"] != OK).any()]
+        shown = min(len(self), ROWS_SHOWN)
+        rows = [(str(row), *(_cell(column[row]) for _, column in columns)) for row in range(shown)]
+        more = f", the first {shown} of them" if shown < len(self) else ""
+        title = f"{self.name}, {len(self)} points{more}"
+        return page(title, [HtmlTable("points", ("", *(name for name, _ in columns)), rows)])
+
+
+def _cell(value: Any) -> str:
+    """A value of a column as text, "" where there is none."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def read_table(folder: Path, columns: Sequence[str] | None = None) -> SweepTable:

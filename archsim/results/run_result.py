@@ -9,6 +9,7 @@ from typing import Any
 from archsim.energy.uncertainty import EnergyTerm
 from archsim.functional.statistics import BranchStatistics
 from archsim.results.host import Host
+from archsim.results.html_table import evaluate_html, run_html
 from archsim.results.paired import Discordant
 
 
@@ -166,6 +167,10 @@ class RunResult:
         """The JSON object: plain dicts, lists, strings and numbers, keys in the order of the fields."""
         return _plain(self, without="per_image")
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return run_html(self)
+
 
 @dataclass(frozen=True)
 class EvaluateResult:
@@ -195,6 +200,10 @@ class EvaluateResult:
     def to_json(self) -> dict[str, Any]:
         """The JSON object: plain dicts, lists, strings and numbers, keys in the order of the fields."""
         return _plain(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return evaluate_html(self)
 
 
 def _plain(result: RunResult | EvaluateResult, without: str = "") -> dict[str, Any]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from click.testing import CliRunner
 from pydantic import BaseModel
 
@@ -22,6 +20,7 @@ from archsim.config.arch import ArchSpec
 from archsim.config.dram import DramPresetSpec
 from archsim.config.energy import EnergyTableSpec
 from archsim.config.fields import field_places, place_of
+from archsim.config.load import load_document
 from archsim.config.workload import WorkloadSpec
 from archsim.counters import ACTIONS
 from archsim.exits.spec import ExitsBuildSpec
@@ -30,22 +29,9 @@ from archsim.network.weights import expected_arrays
 from archsim.resources import Kind, builtin_names
 from archsim.results.run_result import EvaluateResult, ImageResult, LayerResult, RunResult
 from archsim.training.spec import TrainSpec
+from tests.page_scripts import REFERENCE, ROOT, script
 
-ROOT = Path(__file__).resolve().parents[2]
-REFERENCE = ROOT / "docs" / "reference"
-
-
-def _script(name: str) -> ModuleType:
-    """A module of docs/, which is no package."""
-    spec = importlib.util.spec_from_file_location(f"archsim_docs_{name}", ROOT / "docs" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-generate, run = _script("generate"), _script("run")
+generate, run = script("generate"), script("run")
 PAGES = list(run.pages())
 
 
@@ -54,6 +40,18 @@ def words_of(page: Path) -> set[str]:
     return set(re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8")))
 
 
+SPECS: dict[str, type[BaseModel]] = {
+    "archsim.exits/1": ExitsBuildSpec,
+    "archsim.sweep/1": SweepSpec,
+    "archsim.train/1": TrainSpec,
+    "archsim.workload/1": WorkloadSpec,
+}
+EXTENDED: dict[str, tuple[Kind, type[BaseModel]]] = {
+    "archsim.arch/1": (Kind.ARCH, ArchSpec),
+    "archsim.dram/1": (Kind.DRAM, DramPresetSpec),
+    "archsim.energy/1": (Kind.ENERGY_TABLE, EnergyTableSpec),
+}
+"""Files that may extend others."""
 COMPARISON_RECORDS = (
     records.Comparison,
     records.Baseline,
@@ -87,6 +85,32 @@ def test_accuracy_of_the_vgg_card_is_that_of_the_complete_test_set(image_pack: P
     assert CliRunner().invoke(cli, command).stdout == found[2]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_shows_are_valid(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for found in run._BLOCK.finditer(page.read_text(encoding="utf-8")):
+        if found["language"] == "yaml":
+            name = run._FILE_NAME.match(found["body"])
+            path = Path(name["name"] if name else "unnamed.yaml")
+            path.write_text(found["body"], encoding="utf-8")
+            schema = yaml.safe_load(found["body"])["schema"]
+            if schema in SPECS:
+                SPECS[schema].model_validate(yaml.safe_load(found["body"]))
+            else:
+                load_document(*EXTENDED[schema], path)
+
+
+def test_the_tutorial_begins_with_the_first_command_of_the_readme() -> None:
+    readme, tutorial = (
+        (ROOT / name).read_text(encoding="utf-8")
+        for name in ("README.md", "docs/tutorial/first-simulation.md")
+    )
+    first = next(found["body"] for found in run._BLOCK.finditer(readme) if found["language"] == "bash")
+    assert f"$ {first}" in tutorial
+
+
 def test_every_command_is_shown_on_a_page() -> None:
     blocks = [found for page in PAGES for found in run._BLOCK.finditer(page.read_text(encoding="utf-8"))]
     lines = [
@@ -108,6 +132,13 @@ def test_relative_links_lead_somewhere() -> None:
         if not (page.parent / target).exists()
     ]
     assert not broken
+
+
+def test_files_of_the_repository_that_pages_name_are_there() -> None:
+    path = re.compile(r"(archsim|tests|docs|workloads|energy_tables)/[\w./*-]+")
+    named = {(page, word) for page in PAGES for word in words_of(page) if path.fullmatch(word)}
+    gone = [(page, word) for page, word in named if not any(ROOT.glob(word.replace("NAME", "*")))]
+    assert len(named) > 50 and gone == []
 
 
 def test_every_page_is_reached_from_the_index() -> None:
@@ -134,9 +165,26 @@ def test_runner_puts_outputs_and_files_in_place(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dram.json", "small.yaml"]
 
 
+def test_runner_shows_what_python_prints(tmp_path: Path) -> None:
+    page = (
+        "```python\nnumber = 2\n```\n```text\nof nothing\n```\n"
+        "```python\nprint(number + 1)\n```\n\n```text\nstale\n```\n```text\nby hand\n```\n"
+    )
+    assert run.run_page(page, tmp_path) == page.replace("stale", "3")
+
+
+def test_runner_leaves_out_what_needs_an_absent_package(tmp_path: Path) -> None:
+    page = "```python\n# needs {}\nfrom pathlib import Path\nPath('made').touch()\n```\n"
+    run.run_page(page.format("no_such_package"), tmp_path)
+    assert not (tmp_path / "made").exists()
+    run.run_page(page.format("numpy"), tmp_path)
+    assert (tmp_path / "made").exists()
+
+
 @pytest.mark.parametrize(
     "block",
     [
+        "```python\nraise ValueError\n```",
         "```bash\narchsim simulate digits --imags 4\n```",
         "```bash\narchsim describe no-such-thing\n```",
         "```console\n$ archsim simulat digits\n```",
@@ -206,7 +254,8 @@ def test_generator_keeps_what_is_written_by_hand() -> None:
     page = "a\n<!-- generated: workload -->\n| `name` | x | y | By hand. |\n| `gone` | | | lost |\n<!-- end -->\nb\n"
     new = generate.generated(page)
     assert (
-        "| `name` | a name (a letter, then at most 63 letters, digits, _ or -) | required | By hand. |" in new
+        "| `name` | a name (a letter, then at most 63 letters, digits, _ or -) |  | required | By hand. |"
+        in new
     )
     assert "gone" not in new
     assert new.startswith("a\n") and new.endswith("\nb\n")
@@ -237,7 +286,7 @@ def keys_inside(model: type[BaseModel]) -> set[str]:
         (ExitsBuildSpec, REFERENCE / "exits-file.md"),
         (SweepSpec, REFERENCE / "sweep-file.md"),
         (TrainSpec, [REFERENCE / "train-file.md", REFERENCE / "workload-file.md"]),
-        (EnergyTableSpec, ROOT / "energy_tables" / "README.md"),
+        (EnergyTableSpec, REFERENCE / "energy-table-file.md"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -280,6 +329,33 @@ def test_results_page_has_every_key() -> None:
         for item in dataclasses.fields(record)
     }
     assert keys - {"per_image"} - words_of(REFERENCE / "result-files.md") == set()
+
+
+RESULT_UNITS = {
+    "uj": "microjoules",
+    "us": "microseconds",
+    "cycles": "cycles",
+    "bytes": "bytes",
+    "mm2": "mm2",
+    "pp": "percentage points",
+    "fraction": "fraction",
+    "saving": "fraction",
+    "ips": "images/s",
+}
+"""How the page calls the unit that a key names."""
+
+
+def test_results_have_the_unit_that_their_key_names() -> None:
+    lines = (REFERENCE / "result-files.md").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(generate.cells_of, lines) if len(row) == 3 and row[0].startswith("`")]
+    wrong = [
+        (key, unit)
+        for names, unit, _ in rows
+        for key in re.findall(r"`([\w.]+)`", names)
+        for word in key.split("_")
+        if RESULT_UNITS.get(word, unit) not in unit
+    ]
+    assert len(rows) > 60 and wrong == []
 
 
 def test_trace_page_has_every_array(tmp_path: Path) -> None:
