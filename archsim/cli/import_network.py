@@ -48,7 +48,7 @@ _KINDS = (".onnx", ".csv", ".cfg")
 def import_network(
     source: str, target: str, data: str | None, calibrate: int, mean: str, std: str, as_json: bool
 ) -> None:
-    """Make a workload of a network, or an architecture, that another tool wrote.
+    """Make a workload of an ONNX model or a SCALE-Sim topology.
 
     \b
     Example:

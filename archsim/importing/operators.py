@@ -23,7 +23,7 @@ class Operator:
 
     handler: Callable[[Walk, Node], Value]
     becomes: str
-    limits: str = ""
+    limits: str
 
 
 def conv(walk: Walk, node: Node) -> Tensor:
@@ -356,12 +356,12 @@ OPERATORS: dict[str, Operator] = {
     "Conv": Operator(conv, "`conv2d`, `depthwise_conv2d`", "two dimensions; groups; no dilation"),
     "DequantizeLinear": Operator(dequantize, "scales", "8 bits"),
     "Div": Operator(_affine, "weights and bias, or the coding of the image", "by a constant per channel"),
-    "Dropout": Operator(identity, "nothing", ""),
+    "Dropout": Operator(identity, "nothing", "at inference"),
     "Flatten": Operator(flatten, "nothing", "from axis 1"),
     "Gather": Operator(fold, "a constant", "of constants: sizes of a Reshape"),
     "Gemm": Operator(gemm, "`linear`", "constant weights on the right"),
-    "GlobalAveragePool": Operator(global_average_pool, "`global_avg_pool`", ""),
-    "Identity": Operator(identity, "nothing", ""),
+    "GlobalAveragePool": Operator(global_average_pool, "`global_avg_pool`", "of a map"),
+    "Identity": Operator(identity, "nothing", "of anything"),
     "LogSoftmax": Operator(softmax, "nothing", "at an output"),
     "MatMul": Operator(matmul, "`linear`", "constant weights on the right"),
     "MaxPool": Operator(max_pool, "`max_pool`", "two dimensions; no dilation"),
@@ -371,7 +371,7 @@ OPERATORS: dict[str, Operator] = {
     "ReduceMean": Operator(reduce_mean, "`global_avg_pool`", "over height and width"),
     "Relu": Operator(relu, "`relu`", "behind Conv, Gemm, Add, or a MaxPool of one of them"),
     "Reshape": Operator(reshape, "nothing", "to a row"),
-    "Shape": Operator(shape, "a constant", ""),
+    "Shape": Operator(shape, "a constant", "for one image"),
     "Slice": Operator(fold, "a constant", "of constants: sizes of a Reshape"),
     "Softmax": Operator(softmax, "nothing", "at an output"),
     "Squeeze": Operator(squeeze, "nothing", "of a map of one pixel"),

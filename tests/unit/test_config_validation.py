@@ -84,8 +84,8 @@ branches: [{name: e, after: 3, layers: [], treshold: 3, dbp: {max_sum: -1}}]
         f"f.yaml:11:35: layers.4.kernel: found 0, expected {SIDE}, or a list of 2",
         f"f.yaml:12:3: layers.5.filters: missing, expected {SIDE}",
         f"f.yaml:12:3: layers.5.kernel: missing, expected {SIDE}, or a list of 2",
-        "f.yaml:12:25: layers.5.conv2d: unknown key (hint: allowed: filters, groups, input, kernel, name, op, "
-        "padding, relu, stride, zero_fraction)",
+        "f.yaml:12:25: layers.5.conv2d: unknown key (hint: allowed: filters, groups, input, input_shape, "
+        "kernel, name, op, output_max, padding, relu, stride, zero_fraction)",
         f"f.yaml:13:29: branches.0.after: found 3, expected {NAME}",
         "f.yaml:13:40: branches.0.layers: found 0 entries, expected at least 1",
         'f.yaml:13:44: branches.0.treshold: unknown key (hint: did you mean "threshold"?)',
@@ -142,6 +142,7 @@ def test_every_kind_of_expectation_has_words() -> None:
         int | None: "an integer or null",
         int | str: "an integer or text",
         tuple[int, int]: "a list of 2, each an integer",
+        tuple[int, ...]: "a list of 2 or 4, each an integer",
         dict[str, int]: "a mapping",
         list[bool]: "a list, each entry true or false",
         Literal["a"]: '"a"',
