@@ -24,7 +24,6 @@ from archsim.config.load import (
     read_arch,
 )
 from archsim.energy.account import account
-from archsim.energy.area import Area
 from archsim.energy.table import ResolvedTable, resolve
 from archsim.errors import InvalidInput, Problem
 from archsim.functional.decide import Policy, decide
@@ -37,6 +36,7 @@ from archsim.network.load import load_network
 from archsim.network.overrides import with_overrides
 from archsim.results.aggregate import RunSums
 from archsim.results.assemble import Measurements, measure
+from archsim.results.conservation import check_run
 from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
 from archsim.results.host import Host, Stopwatch
 from archsim.results.paired import Discordant
@@ -109,6 +109,7 @@ def simulate(
     progress: Progress | None = None,
     mapping_progress: Progress | None = None,
     parts: Sequence[Part] | None = None,
+    check: bool = False,
 ) -> RunResult:
     """Cycles, energy and accuracy of a network on an accelerator, image by image.
 
@@ -119,7 +120,8 @@ def simulate(
     arrivals: ``back-to-back``, a rate in Hz, or None (each image alone); seed: of Poisson arrivals and of the zeros of
     a shape-only workload. out_dir: where to write ``result.json``, ``images.csv`` and ``layers.csv``.
     progress: in images; mapping_progress: in layers whose mappings have been searched. parts: what
-    :func:`simulate_part` made of consecutive pieces of the images, which then are not simulated again.
+    :func:`simulate_part` made of consecutive pieces of the images, which then are not simulated again. check: count
+    again what the mapping counted, and run both engines (:mod:`archsim.sim.conservation`).
     Raises InvalidInput for anything that cannot be used, SimulationFailed when the hardware breaks an invariant.
 
     >>> result = simulate("digits", images=2)
@@ -130,10 +132,13 @@ def simulate(
     problems = _option_problems(engine, arrivals, out_dir)
     setup = _Setup.of(workload, arch, energy_table, overrides, problems, needs_weights=False)
     source = Source.of(setup.workload, data, images, seed)
-    simulator = Simulator(setup.network, setup.arch, setup.dram, cast(Engine, engine), mapping_progress)
+    simulator = Simulator(
+        setup.network, setup.arch, setup.dram, cast(Engine, engine), mapping_progress, check=check
+    )
     run_sums, per_image, quality = _replay(setup, simulator, source, parts, progress)
     queue = _queue(per_image, arrivals, setup.arch.clock.core_mhz, seed)
     measured = measure(run_sums, per_image, queue, setup.resolved, setup.arch, setup.dram)
+    check_run(run_sums, measured, quality.exits)
     asked = _Asked(simulator.engine, seed, tuple(overrides), arrivals or ALONE)
     result = _run_result(setup, asked, quality, run_sums, measured, watch)
     return write_run(result, out_dir) if out_dir is not None else result
@@ -314,10 +319,6 @@ def _image_result(
     )
 
 
-def _area(area: Area) -> AreaResult:
-    return AreaResult(area.total_mm2, dict(area.by_component), area.uncertainty)
-
-
 def _queue(per_image: list[ImageResult], arrivals: str | None, core_mhz: int, seed: int) -> Queue | None:
     if arrivals is None:
         return None
@@ -360,6 +361,7 @@ def _run_result(
     measured: Measurements,
     watch: Stopwatch,
 ) -> RunResult:
+    area = setup.resolved.area
     return RunResult(
         workload=setup.workload.spec.name,
         arch=setup.arch.name,
@@ -391,7 +393,7 @@ def _run_result(
         energy_terms=measured.energy_terms,
         energy_rows_unused=setup.resolved.unused_rows,
         energy_rows_extrapolated=setup.resolved.extrapolated,
-        area_mm2=_area(setup.resolved.area),
+        area_mm2=AreaResult(area.total_mm2, dict(area.by_component), area.uncertainty),
         host=watch.stop(),
         per_image=measured.per_image,
     )

@@ -34,7 +34,18 @@ class Problem:
     def __str__(self) -> str:
         parts = [self.where, self.key, self.message] if self.key else [self.where, self.message]
         text = ": ".join(parts)
-        return f"{text} (hint: {self.hint})" if self.hint else text
+        return printable(f"{text} (hint: {self.hint})" if self.hint else text)
+
+
+def printable(text: str) -> str:
+    r"""Text that a terminal shows and does not obey: one line, with control characters and the like written out.
+
+    >>> print(printable("\x1b[2J\ud800é\n"))
+    \x1b[2J\ud800é\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(mark if mark.isprintable() else ascii(mark)[1:-1] for mark in text)
 
 
 class InvalidInput(ArchsimError):
@@ -51,6 +62,33 @@ class SimulationFailed(ArchsimError):
     """The simulated hardware broke an invariant."""
 
     exit_code = 4
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Two counts that must be equal, by name; ``law`` says why."""
+
+    law: str
+    left: str
+    left_value: object
+    right: str
+    right_value: object
+
+    @property
+    def broken(self) -> bool:
+        """Whether they differ."""
+        return self.left_value != self.right_value
+
+    def __str__(self) -> str:
+        return f"{self.law}: {self.left}: {self.left_value}, {self.right}: {self.right_value}"
+
+
+class ConservationBroken(SimulationFailed):
+    """Counters of one run contradict each other; ``disagreements`` lists all that do."""
+
+    def __init__(self, where: str, disagreements: Iterable[Disagreement]) -> None:
+        self.disagreements = tuple(disagreements)
+        super().__init__("\n".join(printable(f"{where}: {found}") for found in self.disagreements))
 
 
 class Deadlock(SimulationFailed):

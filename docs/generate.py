@@ -24,18 +24,25 @@ from pydantic.fields import FieldInfo
 
 from archsim.cli.descriptions import unit_of
 from archsim.cli.main import COMMANDS, cli
+from archsim.config import extends, yaml_io
 from archsim.config.arch import ArchSpec
 from archsim.config.dram import DramPresetSpec, DramRailSpec
 from archsim.config.energy import EnergyRowSpec, EnergyTableSpec
 from archsim.config.fields import expected, extra_place, field_places, place_of, tagged_members
 from archsim.config.workload import BranchSpec, WorkloadSpec
 from archsim.counters import ACTIONS
+from archsim.datasets import decode, image_set, tar
 from archsim.exits.spec import ExitsBuildSpec
 from archsim.explore.spec import RangeSpec, SweepSpec
+from archsim.functional import trace_io
 from archsim.importing.operators import OPERATORS
+from archsim.network import build, weights
 from archsim.training.spec import TrainSpec
+from archsim.validation import golden_csv
 
-REFERENCE = Path(__file__).resolve().parent / "reference"
+DOCS = Path(__file__).resolve().parent
+REFERENCE, FUZZ = DOCS / "reference", DOCS / "explanation" / "fuzz.json"
+GENERATED = (*sorted(REFERENCE.glob("*.md")), DOCS / "explanation" / "trust.md")
 NOT_RUN = ("data", "import", "train")
 """Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""
 API = (
@@ -279,6 +286,57 @@ def _option_row(option: click.Option) -> tuple[str, str, str]:
     return _escaped(names), default, _escaped(f"{option.help or ''}{repeats}")
 
 
+def fuzz_table(_: Kept) -> str:
+    """What became of damaged files, as ``tests/hostile/fuzz.py`` has written it."""
+    found = json.loads(FUZZ.read_text(encoding="utf-8"))
+    readers = found["readers"]
+    sums = [sum(row[key] for row in readers) for key in ("cases", "read", "refused")]
+    rows = [
+        (
+            row["reader"],
+            row["cases"],
+            row["read"],
+            row["refused"],
+            f"{row['longest_s']:.2f}",
+            row["memory_mib"],
+        )
+        for row in readers
+    ]
+    longest = f"{max(row['longest_s'] for row in readers):.2f}"
+    rows.append(("all", *sums, longest, sum(row["memory_mib"] for row in readers)))
+    header = ("reader", "cases", "read", "refused", "longest, s", "memory, MiB")
+    table = _table(header, [tuple(map(str, row)) for row in rows])
+    return f"Tracebacks 0, hangs 0, of `{found['command']}`:\n\n{table}"
+
+
+def limit_table(_: Kept) -> str:
+    """What files may ask for, from the constants that hold it."""
+    mib = 1 << 20
+    rows = (
+        ("YAML", "size, MiB", yaml_io.MAX_FILE_BYTES // mib, "archsim/config/yaml_io.py"),
+        ("YAML", "levels", yaml_io.MAX_DEPTH, "archsim/config/yaml_io.py"),
+        ("YAML", "values", yaml_io.MAX_NODES, "archsim/config/yaml_io.py"),
+        ("YAML", "values that aliases stand for", yaml_io.MAX_ALIAS_VALUES, "archsim/config/yaml_io.py"),
+        ("YAML", "files that extend each other", extends.MAX_EXTENDED, "archsim/config/extends.py"),
+        ("network", "values of a tensor", build.MAX_ELEMENTS, "archsim/network/build.py"),
+        ("network", "weights of a layer", build.MAX_WEIGHTS, "archsim/network/build.py"),
+        ("network", "MACs of a layer", build.MAX_MACS, "archsim/network/build.py"),
+        ("weights", "size, MiB", weights.MAX_WEIGHTS_BYTES // mib, "archsim/network/weights.py"),
+        ("functional trace", "size, MiB", trace_io.MAX_TRACE_BYTES // mib, "archsim/functional/trace_io.py"),
+        ("image", "side, px", image_set.MAX_SIDE_PX, "archsim/datasets/image_set.py"),
+        (
+            "images",
+            "pixels of a batch, MiB",
+            image_set.MAX_BATCH_BYTES // mib,
+            "archsim/datasets/image_set.py",
+        ),
+        ("encoded image", "size, MiB", decode.MAX_ENCODED_BYTES // mib, "archsim/datasets/decode.py"),
+        ("tar", "unpacked, MiB", tar.MAX_UNPACKED_BYTES // mib, "archsim/datasets/tar.py"),
+        ("CSV", "size, MiB, unpacked", golden_csv.MAX_CSV_BYTES // mib, "archsim/validation/golden_csv.py"),
+    )
+    return _table(("file", "what", "at most", "in"), [(*map(str, row[:3]), f"`{row[3]}`") for row in rows])
+
+
 PARTS: dict[str, Callable[[Kept], str]] = {
     "architecture": lambda kept: key_table(keys_of(ArchSpec), kept),
     "dram": lambda kept: key_table(keys_of(DramPresetSpec), kept),
@@ -297,12 +355,14 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "actions": action_table,
     "api": api,
     "commands": commands,
+    "fuzz": fuzz_table,
+    "limits": limit_table,
 }
 
 
 def main() -> None:
     """Rewrite the pages whose generated parts have changed."""
-    for path in sorted(REFERENCE.glob("*.md")):
+    for path in GENERATED:
         text = path.read_text(encoding="utf-8")
         if (new := generated(text)) != text:
             path.write_text(new, encoding="utf-8")

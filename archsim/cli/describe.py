@@ -75,7 +75,7 @@ def describe(
 
 def _mappings(name: str, arch: str, overrides: tuple[str, ...], save: str | None) -> list[dict[str, Any]]:
     from archsim.cli.mappings import mappings_of
-    from archsim.results.store import write_atomic
+    from archsim.files import write_atomic
 
     with Progress("mapping", "layers") as progress:
         found = mappings_of(name, arch, overrides, progress.advance)

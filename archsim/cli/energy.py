@@ -106,7 +106,8 @@ def _export(
 
     from archsim.energy.accelergy import art_of, ert_of
     from archsim.energy.table import resolve
-    from archsim.results.store import check_out_dir, write_atomic
+    from archsim.files import write_atomic
+    from archsim.results.store import check_out_dir
 
     resolved = resolve(table, spec, dram)
     check_out_dir(folder)
@@ -131,7 +132,7 @@ def _import(
     import yaml
 
     from archsim.energy.accelergy import import_tables
-    from archsim.results.store import write_atomic
+    from archsim.files import write_atomic
 
     found = import_tables(ert, art, table, spec, dram, widths_bits, out.stem)
     data = found.table.model_dump(mode="json", by_alias=True, exclude_defaults=True)

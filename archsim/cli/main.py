@@ -5,6 +5,7 @@ Command modules are imported when they are run, so that ``archsim --help`` needs
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from importlib import import_module
@@ -13,7 +14,7 @@ from typing import Any
 import click
 
 from archsim import __version__
-from archsim.errors import ArchsimError, did_you_mean
+from archsim.errors import ArchsimError, InvalidInput, did_you_mean, printable
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": (
@@ -122,11 +123,18 @@ def _report(error: Exception) -> int:
     if isinstance(error, ArchsimError):
         click.echo(str(error), err=True)
         return error.exit_code
+    if isinstance(error, OSError):
+        place = error.filename or "the operating system"
+        click.echo(
+            printable(f"{place}: {error.strerror or error} (hint: is the disk full, or a folder closed?)"),
+            err=True,
+        )
+        return InvalidInput.exit_code
     if os.environ.get("ARCHSIM_DEBUG") == "1":
         import traceback
 
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(f"internal error: {type(error).__name__}: {error}", err=True)
+    click.echo(printable(f"internal error: {type(error).__name__}: {error}"), err=True)
     click.echo(
         "This is a bug of archsim. Please report it with the command, the output of `archsim doctor` and of the "
         "same command under ARCHSIM_DEBUG=1.",
@@ -154,4 +162,8 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the ``archsim`` script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding lacks is no reason to lose a result.
+            stream.reconfigure(errors="backslashreplace")
     cli()

@@ -11,7 +11,9 @@ import yaml
 
 from archsim.api import load
 from archsim.config.checks import check_exits, check_mappings
+from archsim.config.document import Position
 from archsim.config.load import load_dram_preset, read_arch
+from archsim.config.yaml_io import parse_value
 from archsim.mapping.given import entry_of
 from archsim.resources import Kind, builtin_path
 from archsim.schedule.program import compile_program
@@ -69,7 +71,7 @@ def _set(data: dict[str, Any], text: str) -> None:
     *sections, last = key.strip().split(".")
     for section in sections:
         data = data.setdefault(section, {})
-    data[last] = yaml.safe_load(value)
+    data[last] = parse_value(value, Position(f"--set {text}"))
 
 
 def _flow(entry: dict[str, Any]) -> str:

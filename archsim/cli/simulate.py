@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 @set_option
 @worker_options(without="this process")
 @click.option("--out", metavar="DIR", help="Write result.json, images.csv and layers.csv into this folder.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Count again, run both engines and compare, image by image; exit code 4 where anything disagrees. Slower.",
+)
 @json_option
 def simulate(
     workload: str,
@@ -45,6 +50,7 @@ def simulate(
     jobs: int | None,
     scheduler: str | None,
     out: str | None,
+    check: bool,
     as_json: bool,
 ) -> None:
     """Cycles, energy and accuracy of a network on an accelerator.
@@ -74,7 +80,10 @@ def simulate(
         if jobs is None and scheduler is None:
             from archsim.api import simulate as run
 
-            result = run(workload, mapping_progress=progress.stage("mapping", "layers"), **options)
+            stage = progress.stage("mapping", "layers")
+            result = run(workload, mapping_progress=stage, check=check, **options)
+        elif check:
+            raise click.UsageError("--check counts in this process: leave out --jobs and --scheduler.")
         else:
             from archsim.explore.spread import simulate_spread
 

@@ -74,7 +74,7 @@ def validate(target: str, golden: str | None, calibrate: bool, out: str | None, 
 
 
 def _calibrate(golden: Path | None, out: Path | None, as_json: bool) -> None:
-    from archsim.results.store import write_atomic
+    from archsim.files import write_atomic
     from archsim.validation.calibration import calibrate
 
     found = calibrate(golden)

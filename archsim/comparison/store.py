@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from archsim.comparison.records import Comparison
+from archsim.files import write_atomic
 from archsim.results.run_result import RunResult
-from archsim.results.store import to_json_text, write_atomic, write_run
+from archsim.results.store import json_bytes, write_run
 
 COMPARISON_FILE, BASELINES_FILE, LADDER_FILE, RUNS_FOLDER = (
     "comparison.json",
@@ -32,7 +33,7 @@ def write_comparison(found: Comparison, runs: Iterable[RunResult], out_dir: Path
     }
     paths = [str(out_dir / name) for name in (COMPARISON_FILE, *tables)]
     stored = replace(found, files=(*paths, *written))
-    write_atomic(out_dir / COMPARISON_FILE, f"{to_json_text(stored.to_json())}\n".encode())
+    write_atomic(out_dir / COMPARISON_FILE, json_bytes(stored.to_json()))
     for name, rows in tables.items():
         write_atomic(out_dir / name, _csv_text(rows).encode())
     return stored

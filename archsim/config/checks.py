@@ -10,6 +10,7 @@ from archsim.config.document import Document
 from archsim.config.dram import DramPresetSpec
 from archsim.config.workload import WorkloadSpec
 from archsim.errors import InvalidInput, Problem, did_you_mean
+from archsim.files import is_file
 from archsim.network.graph import Network
 
 WORKLOAD_FILES: tuple[Literal["weights", "images", "trace"], ...] = ("weights", "images", "trace")
@@ -104,6 +105,16 @@ def workload_file(document: Document, key: str, name: str) -> Path:
     return document.folder(key) / name
 
 
+def _stays_inside(folder: Path, name: str) -> bool:
+    """Whether a name leads to a place inside a folder, symbolic links followed; not if they lead nowhere."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        return False
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
 def workload_problems(workload: WorkloadSpec, document: Document) -> list[Problem]:
     """Files that a workload names must exist and, symbolic links followed, stay inside its folder.
 
@@ -116,13 +127,12 @@ def workload_problems(workload: WorkloadSpec, document: Document) -> list[Proble
             problems.append(document.problem(key, message, f"give weights, or remove {key}"))
     for key, name in (item for kind in WORKLOAD_FILES for item in workload.files(kind).items()):
         folder, path = document.folder(key), workload_file(document, key, name)
-        outside = Path(name).is_absolute() or ".." in Path(name).parts
-        if outside or not path.resolve().is_relative_to(folder.resolve()):
+        if not _stays_inside(folder, name):
             message = f'found "{name}", expected a file inside the folder of the workload'
             problems.append(
                 document.problem(key, message, "give it relative to the workload file, without ..")
             )
-        elif not path.is_file():
+        elif not is_file(path):
             near = did_you_mean(name, [found.name for found in folder.glob(f"*{path.suffix}")])
             hint = "" if near.startswith("allowed") else near
             problems.append(document.problem(key, f"no such file: {path}", hint))

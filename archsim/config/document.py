@@ -6,7 +6,7 @@ that caused it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ class Document:
 
     path: Path
     data: dict[str, Any]
-    marks: Mapping[KeyPath, Mark]
+    marks: dict[KeyPath, Mark]
 
     def mark(self, key: str | Iterable[str | int]) -> Mark:
         """Mark of a key, or of the nearest enclosing one where it is not written (defaults, missing keys)."""
@@ -96,27 +96,30 @@ class Document:
 
 def merge(base: Document, top: Document) -> Document:
     """``top`` over ``base``: mappings merge, key by key; lists and scalars replace."""
-    marks = dict(base.marks)
-    data = _merge_mapping(base.data, top.data, (), marks)
-    marks.update(top.marks)
+    replaced: set[KeyPath] = set()
+    data = _merge_mapping(base.data, top.data, (), replaced)
+    marks = forget(base.marks, replaced) | top.marks
     return Document(top.path, data, marks)
 
 
 def _merge_mapping(
-    base: dict[str, Any], top: dict[str, Any], path: KeyPath, marks: dict[KeyPath, Mark]
+    base: dict[str, Any], top: dict[str, Any], path: KeyPath, replaced: set[KeyPath]
 ) -> dict[str, Any]:
     merged = dict(base)
     for key, value in top.items():
         inner = (*path, key)
         if isinstance(value, dict) and isinstance(base.get(key), dict):
-            merged[key] = _merge_mapping(base[key], value, inner, marks)
+            merged[key] = _merge_mapping(base[key], value, inner, replaced)
             continue
         merged[key] = value
-        forget(marks, inner)
+        replaced.add(inner)
     return merged
 
 
-def forget(marks: dict[KeyPath, Mark], path: KeyPath) -> None:
-    """Drop the marks of a value that is replaced, and of all that is inside it."""
-    for old in [known for known in marks if known[: len(path)] == path]:
-        del marks[old]
+def forget(marks: Mapping[KeyPath, Mark], replaced: Collection[KeyPath]) -> dict[KeyPath, Mark]:
+    """The marks without those of values that are replaced, and of all that is inside them."""
+    return {
+        path: mark
+        for path, mark in marks.items()
+        if not any(path[:length] in replaced for length in range(len(path) + 1))
+    }

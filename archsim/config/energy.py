@@ -17,6 +17,8 @@ from archsim.errors import did_you_mean
 Component = Literal[
     "dram", "global_buffer", "noc", "pe_array", "branch_unit", "dbp_unit", "controller", "leakage"
 ]
+Nanometres = Annotated[float, Field(ge=0.1, le=1000)]
+Volts = Annotated[float, Field(ge=0.01, le=10)]
 Per = Literal["access", "byte", "bit", "cycle", "command"]
 
 SPAD_ACTIONS = tuple(action.name for action in ACTIONS if "_spad_" in action.name)
@@ -100,8 +102,8 @@ class EnergyRowSpec(ConfigModel):
     reported."""
     width_bits: Annotated[int, Field(ge=1, le=1 << 16)] | None = None
     """Width that the source's value is for, as a note; scaling is by ``per`` and ``scales_with`` alone."""
-    node_nm: Annotated[float, Field(gt=0, le=1000)] | None = None
-    voltage_v: Annotated[float, Field(gt=0, le=10)] | None = None
+    node_nm: Nanometres | None = None
+    voltage_v: Volts | None = None
     source: Annotated[str, Field(min_length=1)]
     uncertainty: Annotated[float, Field(ge=0, le=100)]
     """Relative half width of the 95 % range: 0.3 is +-30 %; above 1 only the order of magnitude is known."""
@@ -155,7 +157,7 @@ class FloorplanSpec(ConfigModel):
     """Area of an SRAM."""
     valid_bytes: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     """Smallest and largest SRAM that ``sram_um2_per_byte`` holds for."""
-    node_nm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    node_nm: Nanometres | None = None
     """Process of the areas; they are scaled to that of the table by the square of the ratio. None: as they are."""
     components_mm2: dict[Component, Annotated[float, Field(ge=0, le=1e6)]] = {}
     """Areas that are known as a whole; they win over the law."""
@@ -170,8 +172,8 @@ class EnergyTableSpec(ConfigModel):
     schema_: Literal["archsim.energy/1"] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
     description: str = ""
-    node_nm: Annotated[float, Field(gt=0, le=1000)]
-    voltage_v: Annotated[float, Field(gt=0, le=10)]
+    node_nm: Nanometres
+    voltage_v: Volts
     dram_commands: Literal["currents", "rows"] = "currents"
     """Energy of DRAM commands: from the preset's datasheet currents (rows of ``dram`` come on top), or rows alone."""
     register_spad_max_bytes: Annotated[int, Field(ge=0, le=1 << 20)]

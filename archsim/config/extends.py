@@ -10,8 +10,11 @@ from archsim.config.document import Document, Mark, Position, forget, key_path, 
 from archsim.config.validation import show
 from archsim.config.yaml_io import parse_value, read_document
 from archsim.errors import InvalidInput, Problem, did_you_mean
+from archsim.files import is_file
 from archsim.resources import Kind, builtin_names, builtin_path
 
+MAX_EXTENDED = 32
+"""Files between one that is asked for and the last that it extends."""
 _OWN_KEYS = ("schema", "name", "description")
 """Not inherited: every file says what it is, and two accelerators of one name could not be told apart."""
 
@@ -28,7 +31,7 @@ def find_file(kind: Kind, ref: str | Path, where: str = "", key: str = "", folde
     builtin = None if is_path else builtin_path(kind, text)
     if builtin is not None:
         return builtin
-    if path.is_file():
+    if is_file(path):
         return path
     message = f"no such file: {path}" if is_path else f'no {kind.value} is called "{text}", and no file'
     hint = did_you_mean(path.stem if is_path else text, builtin_names(kind))
@@ -60,6 +63,8 @@ def _extend(kind: Kind, document: Document, chain: tuple[Path, ...]) -> Document
     if found.resolve() in chain:
         circle = " -> ".join([*(link.name for link in chain), found.name])
         raise InvalidInput([document.problem("extends", f"the files extend each other: {circle}")])
+    if len(chain) > MAX_EXTENDED:
+        raise InvalidInput([document.problem("extends", f"more than {MAX_EXTENDED} files extend each other")])
     base = _extend(kind, read_document(found), (*chain, found.resolve()))
     mine, theirs = document.data.get("schema"), base.data.get("schema")
     if mine is not None and mine != theirs:
@@ -97,7 +102,7 @@ def override(document: Document, overrides: Sequence[str]) -> tuple[Document, li
         if refused:
             problems.append(Problem(str(position), key, refused))
             continue
-        forget(marks, path)
+        marks = forget(marks, {path})
         for length in range(1, len(path) + 1):
             marks.setdefault(path[:length], Mark(position, position))
     return Document(document.path, data, marks), problems

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from archsim.config.workload import BranchSpec, WorkloadSpec
+from archsim.files import write_atomic
 
 
 def write_workload(path: Path, spec: WorkloadSpec) -> None:
@@ -25,9 +25,7 @@ def write_workload(path: Path, spec: WorkloadSpec) -> None:
     lines += ["layers:", *(f"  - {_flow(_short(layer))}" for layer in dump["layers"])]
     if spec.branches:
         lines += ["branches:", *(line for branch in spec.branches for line in _branch_lines(branch))]
-    partial = path.with_suffix(".partial")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_atomic(path, ("\n".join(lines) + "\n").encode())
 
 
 def _branch_lines(branch: BranchSpec) -> list[str]:

@@ -24,9 +24,12 @@ from yaml.scanner import Scanner
 
 from archsim.config.document import Document, KeyPath, Mark, Position
 from archsim.errors import InvalidInput, Problem
+from archsim.files import read_bounded
 
 MAX_FILE_BYTES = 16 << 20
 MAX_DEPTH = 32
+MAX_NODES = 400_000
+"""Keys and values; 10,000 layers have a quarter of that. More would take minutes to read."""
 MAX_ALIAS_VALUES = 10_000
 """Values that all aliases of a file together may stand for."""
 _MAX_DIGITS = 64
@@ -70,6 +73,9 @@ class _Loader(Reader, Scanner, Parser, Composer, _CoreResolver):
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         self.depth += 1
         self.nodes += 1
+        if self.nodes > MAX_NODES:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise _Refused(None, None, f"more than {MAX_NODES} values in one file", mark)
         if self.depth > MAX_DEPTH:
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise _Refused(None, None, f"nested deeper than {MAX_DEPTH} levels", mark)
@@ -129,7 +135,7 @@ class _Reading:
                 shown = f'"{key_node.value}"' if isinstance(key_node, ScalarNode) else "a list or a mapping"
                 self.problem(mark, path, f"found {shown} as a key, expected text", "put it in quotes")
                 continue
-            key = key_node.value
+            key = self.text(key_node, path)
             if key == "<<":
                 self.problem(
                     mark, path, "merge keys are not supported", 'use "extends", or write the keys out'
@@ -159,7 +165,15 @@ class _Reading:
         except (ValueError, KeyError):
             self.problem(node.start_mark, path, f'"{text[:_MAX_DIGITS]}" cannot be read as {kind}')
             return None
-        return None if kind == "null" else text
+        return None if kind == "null" else self.text(node, path)
+
+    def text(self, node: ScalarNode, path: KeyPath) -> str:
+        """Text that any file can hold: escapes may write characters that UTF-8 cannot, or the end of a C string."""
+        # JSON writes what lies beyond U+FFFF as two escapes.
+        joined = str(node.value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        if "\0" in joined or ("\ufffd" in joined and "\ufffd" not in node.value):
+            self.problem(node.start_mark, path, "found an escape that stands for no character")
+        return joined.replace("\0", "\ufffd")
 
 
 def _integer(text: str) -> int:
@@ -220,15 +234,9 @@ def read_document(path: Path) -> Document:
 
     Raises InvalidInput: the file cannot be read, is too large, no text, no YAML, or breaks a rule of this module.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InvalidInput([Problem(str(path), "", f"cannot be read: {reason}")]) from None
-    if len(content) > MAX_FILE_BYTES:
-        message = f"the file is larger than {MAX_FILE_BYTES >> 20} MiB"
-        raise InvalidInput([Problem(str(path), "", message, "weights and images belong in .npz files")])
+    content = read_bounded(
+        path, MAX_FILE_BYTES, "configuration is text; weights and images belong in .npz files"
+    )
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import re
-import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsim.datasets.image_set import ImageBatch, check_batch, invalid
+from archsim.datasets.tar import READ_ERRORS, members, open_tar
+from archsim.files import read_bounded
 
 _SIDE_PX = 32
 _PIXEL_BYTES = 3 * _SIDE_PX * _SIDE_PX
@@ -64,8 +65,10 @@ def cifar_class_names(source: Path) -> tuple[str, ...] | None:
     for name, content in _members(source, _NAMES):
         if name.endswith(".txt"):
             return tuple(content.decode("utf-8", "replace").split())
-        table = _unpickle(f"{source}/{name}", content)
-        return tuple(label.decode("utf-8", "replace") for label in table.get(b"label_names", ()))
+        names = _unpickle(f"{source}/{name}", content).get(b"label_names", [])
+        if not isinstance(names, list) or not all(isinstance(label, bytes) for label in names):
+            raise invalid(f"{source}/{name}", "found no list of names", key="label_names")
+        return tuple(label.decode("utf-8", "replace") for label in names)
     return None
 
 
@@ -87,16 +90,20 @@ def _members(source: Path, pattern: re.Pattern[str]) -> Iterator[tuple[str, byte
         for path in _files(source):
             if pattern.fullmatch(path.name):
                 _check_size(path, path.stat().st_size)
-                yield path.name, path.read_bytes()
+                yield path.name, read_bounded(path, _MAX_MEMBER_BYTES)
         return
     try:
-        with tarfile.open(source) as archive:
-            infos = {Path(info.name).name: info for info in archive if info.isfile()}
-            for name in sorted(filter(pattern.fullmatch, infos)):
+        with open_tar(source) as archive:
+            infos = {
+                name: info
+                for info in members(archive)
+                if info.isfile() and pattern.fullmatch(name := Path(info.name).name)
+            }
+            for name in sorted(infos):
                 _check_size(f"{source}/{name}", infos[name].size)
                 stream = archive.extractfile(infos[name])
                 yield name, stream.read() if stream else b""
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except READ_ERRORS as error:
         raise invalid(source, f"found no readable tar file ({error})", "download it again") from None
 
 
@@ -144,6 +151,7 @@ def _as_nhwc(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _unpickle(where: str, content: bytes) -> dict[Any, Any]:
     try:
+        _check_opcodes(content)
         table = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a hostile pickle can raise anything; none of it may reach the user
         message = f"found no plain CIFAR-10 pickle ({type(error).__name__}: {error})"
@@ -151,6 +159,19 @@ def _unpickle(where: str, content: bytes) -> dict[Any, Any]:
     if not isinstance(table, dict):
         raise invalid(where, f"found a pickled {type(table).__name__}, expected a dict", "download it again")
     return table
+
+
+def _check_opcodes(content: bytes) -> None:
+    """Refuse what would crash the unpickler of CPython before it could refuse: in C, not even an exception helps.
+
+    A memo index of 2^31 makes it take 32 GiB, and a tuple a million deep, as a key, overflows the stack.
+    """
+    tuples = 0
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(content), 1):
+        tuples += opcode.name in _TUPLES
+        is_put = opcode.name in ("PUT", "BINPUT", "LONG_BINPUT")
+        if opcode.name not in _OPCODES or tuples > _MAX_TUPLES or (is_put and int(argument or 0) > count):
+            raise pickle.UnpicklingError(f"{opcode.name} has no place there")
 
 
 class _DType:
@@ -187,6 +208,20 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+_TUPLES = ("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3")
+_MAX_TUPLES = 20_000
+"""Python 3 needs one for every file name of a batch of 10,000 images in an old protocol."""
+_OPCODES = frozenset(
+    word
+    for line in (
+        "PROTO FRAME STOP MARK POP POP_MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 LONG4",
+        "STRING BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE",
+        "EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3",
+        "GLOBAL STACK_GLOBAL REDUCE BUILD NEWOBJ PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET",
+    )
+    for word in line.split()
+)
+"""Plain data and the two objects that an array consists of."""
 _ALLOWED = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _DType,

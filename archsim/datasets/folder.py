@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice, zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from archsim.datasets.decode import decode_rgb
-from archsim.datasets.image_set import ImageBatch, check_batch, invalid
+from archsim.datasets.decode import MAX_ENCODED_BYTES, decode_rgb
+from archsim.datasets.image_set import ImageBatch, check_batch, images_a_batch, invalid
+from archsim.files import read_bounded
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp"}
 _ANNOTATIONS = "val_annotations.txt"
+_MAX_ANNOTATION_BYTES = 64 << 20
 LabelledFiles = list[tuple[Path, int]]
 
 
@@ -51,22 +54,23 @@ def iter_folder(
 
     Raises InvalidInput where a file is no image or the sizes differ.
     """
-    pairs = iter(files[:limit])
+    wanted = files[:limit]
     shape: tuple[int, ...] | None = None
-    while chunk := list(islice(pairs, batch_images)):
-        images = []
-        for path, _ in chunk:
-            try:
-                encoded = path.read_bytes()
-            except OSError as error:
-                raise invalid(path, f"found an unreadable file ({error.strerror})") from None
-            image = decode_rgb(encoded, path)
+    done = 0
+    while done < len(wanted):
+        images: list[NDArray[np.uint8]] = []
+        for path, _ in wanted[done : done + batch_images]:
+            if images and len(images) >= images_a_batch(batch_images, images[0].nbytes):
+                break
+            image = decode_rgb(read_bounded(path, MAX_ENCODED_BYTES), path)
             shape = shape or image.shape
             if image.shape != shape:
                 message = f"found {image.shape[:2]} px, expected {shape[:2]} px as the images before"
                 raise invalid(path, message, "all images of a set must have one size")
             images.append(image)
-        yield check_batch(source, np.stack(images), np.array([label for _, label in chunk], dtype=np.int64))
+        labels = [label for _, label in wanted[done : done + len(images)]]
+        yield check_batch(source, np.stack(images), np.array(labels, dtype=np.int64))
+        done += len(images)
 
 
 def _is_image(path: Path) -> bool:
@@ -75,7 +79,8 @@ def _is_image(path: Path) -> bool:
 
 def _annotated(annotations: Path) -> tuple[LabelledFiles, tuple[str, ...]]:
     """``val_annotations.txt``: file name, wnid, box, separated by tabs. Labels index the sorted wnids."""
-    rows = [line.split("\t") for line in annotations.read_text(errors="replace").splitlines() if line.strip()]
+    text = read_bounded(annotations, _MAX_ANNOTATION_BYTES).decode("utf-8", "replace")
+    rows = [line.split("\t") for line in text.splitlines() if line.strip()]
     bad = next((number for number, row in enumerate(rows, 1) if len(row) < 2), None)
     if bad is not None or not rows:
         raise invalid(

@@ -15,6 +15,9 @@ from archsim.errors import InvalidInput, Problem
 MAX_SIDE_PX = 4096
 """Larger images are refused: no supported network reads them, and a hostile header could ask for all memory."""
 
+MAX_BATCH_BYTES = 1 << 28
+"""Pixels of a batch; one of larger images has fewer of them."""
+
 
 @dataclass(frozen=True)
 class ImageBatch:
@@ -37,6 +40,15 @@ class ImageSet(ImageBatch):
 
     class_names: tuple[str, ...] | None
     source_hash: str
+
+
+def images_a_batch(wanted: int, image_bytes: int) -> int:
+    """How many images of a size are in memory at a time: as many as wanted, of large ones fewer.
+
+    >>> images_a_batch(200, 3 << 10), images_a_batch(200, 48 << 20)
+    (200, 5)
+    """
+    return max(1, min(wanted, MAX_BATCH_BYTES // image_bytes))
 
 
 def join(batches: Sequence[ImageBatch]) -> ImageBatch:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archsim.datasets.image_set import ImageBatch, check_batch, invalid
+from archsim.datasets.image_set import ImageBatch, check_batch, images_a_batch, invalid
+from archsim.network.npz import READ_ERRORS, open_archive
 
 _SPLIT_PREFIX = "split_"
+_MAX_WHOLE_BYTES = 1 << 28
+"""Of an array that is read at once: 32 million labels."""
 _HINT = "write it with numpy.savez_compressed(path, images=..., labels=...)"
 
 
@@ -84,6 +86,7 @@ def _stream_rows(
         raise invalid(path, message, _HINT, "images")
     check_batch(path, np.empty((0, *shape[1:]), np.uint8), labels[:0])
     row_bytes = math.prod(shape[1:])
+    batch_images = images_a_batch(batch_images, row_bytes)
     next_row = 0
     for start in range(0, len(wanted), batch_images):
         rows = wanted[start : start + batch_images]
@@ -108,9 +111,9 @@ def _exactly(path: Path, stream: IO[bytes], size_bytes: int) -> bytes:
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """The opened file; whatever zip or zlib raise while it is read becomes InvalidInput."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except READ_ERRORS as error:
         raise invalid(path, f"found no readable .npz file ({error})", _HINT) from None
 
 
@@ -141,9 +144,12 @@ def _whole(path: Path, archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     """A small member. Its shape must agree with the bytes that are there, so that no header can ask for more."""
     with _member(path, archive, name) as stream:
         dtype, shape = _header(path, stream, name)
-        content = stream.read()
-    if len(content) != math.prod(shape) * dtype.itemsize:
-        raise invalid(
-            path, f"found {len(content)} bytes, expected {dtype} {shape}", "the file may be damaged", name
-        )
-    return np.frombuffer(content, dtype).reshape(shape)
+        size_bytes = math.prod(shape) * dtype.itemsize
+        if min((dtype.itemsize, *shape), default=0) < 0 or not 0 <= size_bytes <= _MAX_WHOLE_BYTES:
+            message = f"found {dtype} {shape}, expected at most {_MAX_WHOLE_BYTES >> 20} MiB"
+            raise invalid(path, message, _HINT, name)
+        content = stream.read(size_bytes + 1)  # the byte more makes zipfile compare its checksum
+    if len(content) != size_bytes:
+        found = f"{len(content)} bytes or more" if len(content) > size_bytes else f"{len(content)} bytes"
+        raise invalid(path, f"found {found}, expected {dtype} {shape}", "the file may be damaged", name)
+    return np.frombuffer(content, dtype).reshape(shape) if size_bytes else np.empty(shape, dtype)

@@ -73,10 +73,13 @@ def _kind(source: Path) -> str:
     try:
         if source.is_dir():
             return "cifar" if is_cifar_folder(source) else "folder"
+        if source.exists() and not source.is_file():
+            raise invalid(source, f"found a pipe or a device, expected {_FORMATS}")
         with source.open("rb"):
             pass
-    except OSError as error:
-        raise invalid(source, f"found no readable file ({error.strerror}), expected {_FORMATS}") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise invalid(source, f"found no readable file ({reason}), expected {_FORMATS}") from None
     if source.name.lower().endswith(_TAR_SUFFIXES):
         return "cifar"
     kind = {".parquet": "parquet", ".npz": "npz"}.get(source.suffix.lower())
@@ -88,13 +91,18 @@ def _kind(source: Path) -> str:
 def _batches(
     source: Path, kind: str, batch_images: int, limit: int | None, split: str
 ) -> Iterator[ImageBatch]:
-    if kind == "cifar":
-        return iter_cifar(source, split, batch_images, limit)
-    if kind == "npz":
-        return iter_npz(source, split, batch_images, limit)
-    if kind == "parquet":
-        return iter_parquet(source, batch_images, limit)
-    return iter_folder(source, list_folder(source, split)[0], batch_images, limit)
+    try:
+        if kind == "cifar":
+            yield from iter_cifar(source, split, batch_images, limit)
+        elif kind == "npz":
+            yield from iter_npz(source, split, batch_images, limit)
+        elif kind == "parquet":
+            yield from iter_parquet(source, batch_images, limit)
+        else:
+            yield from iter_folder(source, list_folder(source, split)[0], batch_images, limit)
+    except OSError as error:  # a folder inside that may not be listed, a disk that fails
+        place, reason = error.filename or source, error.strerror or error
+        raise invalid(place, f"cannot be read: {reason}") from None
 
 
 def _class_names(source: Path, split: str) -> tuple[str, ...] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -11,9 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from archsim.datasets.image_set import invalid
+from archsim.datasets.tar import MAX_UNPACKED_BYTES, members, open_tar
 
-MAX_UNPACKED_BYTES = 4 << 30
-"""The official archives hold less than 1 GiB."""
+_READ_ERRORS = (
+    *(tarfile.TarError, EOFError, zlib.error, ValueError, IndexError),
+    *(zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error),
+)
+"""Of damaged archives; OSError is left to who knows whether it is the disk that is full."""
 
 
 def unpack(archive: Path, into: Path, folder: str) -> None:
@@ -32,7 +37,9 @@ def unpack(archive: Path, into: Path, folder: str) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as output:
                 shutil.copyfileobj(stream, output)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, FileExistsError) as error:
+    except FileExistsError as error:
+        raise invalid(archive, f"found the file {error.filename} twice", "download it again") from None
+    except _READ_ERRORS as error:
         raise invalid(archive, f"found no readable archive ({error})", "download it again") from None
     if left_bytes == MAX_UNPACKED_BYTES:
         raise invalid(archive, f"found no file, expected the folder {folder}", "download it again")
@@ -47,8 +54,8 @@ def _files(archive: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
                     with opened.open(entry) as stream:
                         yield entry.filename, entry.file_size, stream
         return
-    with tarfile.open(archive) as opened_tar:
-        for member in opened_tar:
+    with open_tar(archive) as opened_tar:
+        for member in members(opened_tar):
             if member.isdir():
                 continue
             content = opened_tar.extractfile(member) if member.isreg() else None

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from archsim.config.arch import ArchSpec
 from archsim.config.dram import DramPresetSpec
 from archsim.config.energy import EnergyTableSpec, per_of
@@ -22,6 +24,7 @@ from archsim.energy.table import ActionKey, ResolvedTable, resolve
 from archsim.errors import InvalidInput, Problem
 
 VERSION = 0.4
+_MAX_INSTANCES = 1 << 40
 IMPORTED_UNCERTAINTY = 0.3
 """Of a row that an ERT gives, which says nothing about it."""
 
@@ -125,7 +128,15 @@ def import_tables(
             "components_mm2": _areas_mm2(art, imported.ignored),
             "source": f"{art.name}; the rest {base.floorplan.source}",
         }
-    imported.table = EnergyTableSpec.model_validate(data)
+    try:
+        imported.table = EnergyTableSpec.model_validate(data)
+    except ValidationError as error:
+        raise InvalidInput(
+            Problem(
+                str(ert), ".".join(map(str, found["loc"])), found["msg"], "no table can hold such a value"
+            )
+            for found in error.errors(include_url=False)
+        ) from None
     return imported
 
 
@@ -185,7 +196,11 @@ def _areas_mm2(path: Path, ignored: list[str]) -> dict[str, float]:
     """Area by component of archsim; that of several parts adds up."""
     areas_mm2: dict[str, list[float]] = {}
     for name, entry in _entries(path, "ART", "area"):
-        um2 = _positive(path, name, entry["area"]) * instances(str(entry["name"]))
+        count = instances(str(entry["name"]))
+        if not 0 < count <= _MAX_INSTANCES:
+            message = f"found {count} instances, expected 1 .. {_MAX_INSTANCES}"
+            raise InvalidInput([Problem(str(path), name, message)])
+        um2 = _positive(path, name, entry["area"]) * count
         owner = name if name in COMPONENTS else next(
             (key[0] for names, _, key in _RULES if re.fullmatch(names, name, re.IGNORECASE)), None
         )  # fmt: skip
@@ -202,7 +217,7 @@ def instances(name: str) -> int:
     >>> instances("system.PE_column[0..13].PE[0..11].mac"), instances("system.dram")
     (168, 1)
     """
-    ranges = re.findall(r"\[(\d+)\.\.(\d+)\]", name)
+    ranges = re.findall(r"\[(\d{1,9})\.\.(\d{1,9})\]", name)
     return math.prod(int(last) - int(first) + 1 for first, last in ranges)
 
 

@@ -78,11 +78,15 @@ class ResolvedTable:
         return math.hypot(*errors_pj.values()) / total_pj if total_pj else 0.0
 
 
+MAX_PJ = 1e15
+"""Of one action, a kilojoule; a billion of them an image still is a number."""
+
+
 def resolve(table: EnergyTableSpec, arch: ArchSpec, dram: DramPresetSpec) -> ResolvedTable:
     """pJ of every action in :data:`archsim.counters.ACTIONS`.
 
-    Raises InvalidInput that lists every action without a row, and what :func:`archsim.energy.dram.command_energy`
-    raises.
+    Raises InvalidInput that lists every action without a row or of an impossible energy, and what
+    :func:`archsim.energy.dram.command_energy` raises.
     """
     resolver = _Resolver(table, arch, dram)
     for name, row in table.rows.items():
@@ -98,6 +102,7 @@ class _Resolver:
         self.table, self.arch, self.dram = table, arch, dram
         self.quantities = Quantities(arch, table)
         self.parts: list[ResolvedPart] = []
+        self.problems: list[Problem] = []
         self.unused: list[str] = []
         self.extrapolated: list[str] = []
 
@@ -108,7 +113,19 @@ class _Resolver:
             self.unused.append(label)
             return
         variable = row.error_group or f"{name}#{config_hash(row)[:8]}"
-        energy_pj = self._energy_pj(row, action)
+        try:
+            energy_pj = self._energy_pj(row, action)
+        except (ArithmeticError, ValueError):  # a power, or the logarithm of 0
+            energy_pj = math.inf
+        if energy_pj >= MAX_PJ:
+            self.problems.append(
+                Problem(
+                    f'energy table "{self.table.name}"',
+                    f"rows.{name}",
+                    f"{action} costs {energy_pj:g} pJ on {self.arch.name}, expected less than {MAX_PJ:g}",
+                    "look at value, law and scales_with",
+                )
+            )
         self.parts.append(
             ResolvedPart(row.component, action, name, energy_pj, row.uncertainty, row.source, variable)
         )
@@ -147,7 +164,7 @@ class _Resolver:
         terms: dict[ActionKey, list[float]] = {(action.component, action.name): [] for action in ACTIONS}
         for part in self.parts:
             terms[part.component, part.action].append(part.energy_pj)
-        problems = [
+        problems = self.problems + [
             Problem(
                 f'energy table "{self.table.name}"',
                 "rows",

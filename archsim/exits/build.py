@@ -37,6 +37,7 @@ from archsim.exits.spec import LoadedExitsSpec
 from archsim.exits.structure import Search, choose
 from archsim.exits.table_io import save_table
 from archsim.exits.tables import CandidateTable, table_of_trace
+from archsim.files import write_atomic
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace import FunctionalTrace
@@ -45,7 +46,7 @@ from archsim.network.graph import Network
 from archsim.network.weights import Weights, tensor_hashes
 from archsim.resources import Kind
 from archsim.results.source import Workload
-from archsim.results.store import check_out_dir, to_json_text, write_atomic
+from archsim.results.store import check_out_dir, json_bytes
 
 Notes = Callable[[str], None]
 """Called with a line about what is being done."""
@@ -104,7 +105,7 @@ def _written(report: ExitsReport, table: CandidateTable, files: list[Path], out_
     table_file, report_file = (out_dir / f"{report.name}.{ending}" for ending in ("table.npz", "exits.json"))
     save_table(table_file, table)
     written = dataclasses.replace(report, files=tuple(map(str, (*files, table_file, report_file))))
-    write_atomic(report_file, (to_json_text(written.to_json()) + "\n").encode())
+    write_atomic(report_file, json_bytes(written.to_json()))
     return written
 
 

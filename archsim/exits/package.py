@@ -17,6 +17,7 @@ from archsim.exits.export import kept_branches, without_branches
 from archsim.exits.policy import ExitPolicy
 from archsim.exits.spec import ExitsBuildSpec
 from archsim.exits.tables import CandidateTable
+from archsim.files import replacing
 from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import load_trace, parts_of, save_trace
 from archsim.network.build import build_network
@@ -84,7 +85,8 @@ def write_package(
     ]
     if images is not None and copied is not None:
         files.append(copied)
-        shutil.copyfile(images, copied)
+        with replacing(copied) as partial:
+            shutil.copyfile(images, partial)
     write_workload(files[0], kept.spec.model_copy(update=names))
     return files
 

@@ -79,23 +79,24 @@ def range_values(key: str, spec: RangeSpec) -> tuple[Number, ...]:
         parts = spec.count - 1
         values = [low + (high - low) * index / parts for index in range(spec.count)]
     elif spec.factor is not None:
-        steps = math.floor(math.log(high / low) / math.log(spec.factor) + 1e-9)
+        steps = math.log(high / low) / math.log(spec.factor)
         values = [low * spec.factor**index for index in range(_bounded(key, steps) + 1)]
     else:
         assert spec.step is not None
-        steps = math.floor((high - low) / spec.step + 1e-9)
+        steps = (high - low) / spec.step
         values = [low + spec.step * index for index in range(_bounded(key, steps) + 1)]
     whole = isinstance(low, int)
     return tuple(int(value) if whole and value == int(value) else value for value in values)
 
 
-def _bounded(key: str, steps: int) -> int:
-    if steps >= MAX_VALUES:
-        message = f"found {steps + 1} values, expected at most {MAX_VALUES}"
+def _bounded(key: str, steps: float) -> int:
+    """Whole steps; there may be infinitely many."""
+    if not steps + 1e-9 < MAX_VALUES:
+        message = f"found about {steps:.3g} values, expected at most {MAX_VALUES}"
         raise InvalidInput(
             [Problem("space", key, message, "use a larger step, or low and high with a sample")]
         )
-    return steps
+    return math.floor(steps + 1e-9)
 
 
 def parse_axis(text: str) -> Axis:
@@ -117,10 +118,9 @@ def parse_axis(text: str) -> Axis:
         if found:
             return axis_of(key, _range(found, position, key))
         listed = parse_value(written if written.strip().startswith("[") else f"[{written}]", position)
-        if any(isinstance(value, list) for value in listed):
-            raise InvalidInput(
-                [Problem(str(position), key, "found a list in a list, expected single values")]
-            )
+        if any(isinstance(value, list | dict) for value in listed):
+            message = "found a list or a mapping among the values, expected single ones"
+            raise InvalidInput([Problem(str(position), key, message)])
         return axis_of(key, listed)
     except InvalidInput as error:
         problems = [Problem(str(position), key, found.message, found.hint) for found in error.problems]

@@ -38,9 +38,10 @@ class DaskCluster:
             raise MissingExtra("cluster", "--scheduler") from None
         try:
             client = Client(address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
+        except (OSError, ValueError, TimeoutError, TypeError, RuntimeError) as error:
+            # The last two: Dask without certificates for tls://, or told to refuse what is not encrypted.
             message = f"found no Dask scheduler ({error or type(error).__name__})"
-            hint = "start one with: dask scheduler"
+            hint = "start one with: dask scheduler; tls:// needs certificates (docs/howto/cluster.md)"
             raise InvalidInput([Problem(f"--scheduler {address}", "", message, hint)]) from None
         try:
             yield cls(client)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from archsim.files import replacing
 
 Rows = Iterable[dict[str, Any]]
 _BATCH_ROWS = 500
@@ -15,12 +16,10 @@ _BATCH_ROWS = 500
 
 def write_csv(path: Path, columns: Sequence[str], rows: Rows) -> Path:
     """One line a row; a cell that a row lacks is empty. The file is there whole or not at all."""
-    partial = _partial(path)
-    with partial.open("w", encoding="utf-8", newline="") as stream:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([cell_text(row.get(name)) for name in columns] for row in rows)
-    partial.replace(path)
     return path
 
 
@@ -34,12 +33,10 @@ def write_parquet(path: Path, columns: Sequence[str], rows: Callable[[], Rows]) 
     kinds = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
     types = column_types(columns, rows())
     schema = pa.schema([(name, kinds[kind]) for name, kind in types.items()])
-    partial = _partial(path)
-    with pq.ParquetWriter(partial, schema) as writer:
+    with replacing(path) as partial, pq.ParquetWriter(partial, schema) as writer:
         for batch in _batches(rows()):
             arrays = [[_as(kind, row.get(name)) for row in batch] for name, kind in types.items()]
             writer.write_table(pa.table(arrays, schema=schema))
-    partial.replace(path)
     return path
 
 
@@ -84,7 +81,3 @@ def _batches(rows: Rows) -> Iterator[list[dict[str, Any]]]:
     iterator = iter(rows)
     while batch := list(islice(iterator, _BATCH_ROWS)):
         yield batch
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -30,6 +30,7 @@ RUN_KEYS = ("workload", "arch", "energy_table", "images", "arrivals", "seed", "e
 """Keys that are options of ``simulate`` and not part of an architecture file."""
 _REFERENCES = {"workload": Kind.WORKLOAD, "arch": Kind.ARCH, "energy_table": Kind.ENERGY_TABLE}
 _NAMES = ("schema", "name", "description", "energy_table")
+_DRAWS_IN_VAIN = 100_000
 _DRAWS_A_POINT = 200
 """Random points are drawn until enough are new and satisfy the constraints, but not for ever."""
 
@@ -141,10 +142,15 @@ class Space:
         """Different points that satisfy the constraints, fewer than asked for where there are no more."""
         rng = np.random.default_rng(self.spec.sample.seed)
         seen: set[str] = set()
+        in_vain = 0
         for _ in range(_DRAWS_A_POINT * self.size):
+            if in_vain == _DRAWS_IN_VAIN:
+                return
             params = {axis.key: axis.at(float(rng.random())) for axis in self.axes}
             text = json.dumps(params)
+            in_vain += 1
             if text not in seen and self.allows(params):
+                in_vain = 0
                 seen.add(text)
                 yield params
             if len(seen) == self.size:

@@ -8,9 +8,10 @@ that they follow from; points that mean the same share one.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,14 @@ from archsim.explore.export import write_csv, write_parquet
 from archsim.explore.space import Params, Point
 from archsim.explore.spec import SweepSpec
 from archsim.explore.task import FAILED, OK, Outcome
+from archsim.files import is_file
 
 DATABASE, CSV_FILE, PARQUET_FILE = "sweep.sqlite", "points.csv", "points.parquet"
 PARAM = "param."
 _LOCK = "sweep.lock"
+_START_ANEW = "choose another folder, or remove the file and start anew"
+_MAX_NUMBER = 1e300
+_MAX_TEXT_BYTES = 256 << 20
 _SCHEMA = "archsim.sweep-results/1"
 _TABLES = """
 create table if not exists meta (key text primary key, value text not null) without rowid;
@@ -69,9 +74,14 @@ class SweepStore:
         if path.exists() and not resume:
             hint = "--resume goes on with it; or choose another folder"
             raise InvalidInput([Problem(str(path), "", "found the results of a sweep", hint)])
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"cannot be made ({error.strerror})"
+            raise InvalidInput([Problem(str(folder), "", message, "choose another folder")]) from None
         with _locked(folder), _opened(path) as connection:
             connection.executescript(_TABLES)
+            _check_tables(path, connection)
             connection.execute("insert or ignore into meta values ('schema', ?)", (_SCHEMA,))
             # What failed for a reason that may be gone is tried again.
             connection.execute("delete from results where not lasting")
@@ -83,17 +93,19 @@ class SweepStore:
     def read(cls, folder: Path) -> Iterator[SweepStore]:
         """Open for reading. Raises InvalidInput where there are no results of a sweep."""
         path = folder / DATABASE
-        if not path.is_file():
+        if not is_file(path):
             hint = "give the folder that archsim sweep --out has written"
             raise InvalidInput([Problem(str(folder), "", f"found no {DATABASE}", hint)])
-        with _opened(path) as connection:
+        with _opened(path, read_only=True) as connection:
+            _check_tables(path, connection)
             yield cls(folder, connection)
 
     @property
     def spec(self) -> SweepSpec | None:
         """What was asked for last; None in a folder that has just been made."""
         found = self._connection.execute("select value from meta where key = 'spec'").fetchone()
-        return SweepSpec.model_validate_json(found[0]) if found else None
+        with self._damage():
+            return SweepSpec.model_validate_json(found[0]) if found else None
 
     def begin(self, spec: SweepSpec) -> None:
         """Points are those of ``spec`` from now on; results are kept, whatever points they belonged to."""
@@ -142,7 +154,8 @@ class SweepStore:
         found = self._connection.execute(query, (identity,)).fetchone()
         if found is None:
             return None
-        return Outcome(found[0], found[1], json.loads(found[2]), bool(found[3]), found[4])
+        with self._damage():
+            return Outcome(found[0], found[1], _object(found[2]), bool(found[3]), found[4])
 
     def counts(self) -> dict[str, int]:
         """Finished points by status."""
@@ -154,7 +167,20 @@ class SweepStore:
         query = """select number, params, status, error, result from points join results using (hash)
             order by number"""
         for number, params, status, error, result in self._connection.execute(query):
-            yield Row(number, json.loads(params), status, error, json.loads(result))
+            with self._damage():
+                row = Row(number, _object(params), _text(status), _text(error), _object(result))
+            yield row
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        """What stands in the database is taken for what this class writes, or refused."""
+        try:
+            yield
+        except (ValueError, TypeError, RecursionError) as error:
+            reason = str(error).partition("\n")[0]
+            raise InvalidInput(
+                [Problem(str(self.folder / DATABASE), "", f"found a damaged row ({reason})", _START_ANEW)]
+            ) from None
 
     def columns(self) -> list[str]:
         """Columns of the table: parameters, status, error, results in the order of their first appearance."""
@@ -176,21 +202,54 @@ class SweepStore:
         return (row.flat() for row in self.rows())
 
 
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object of single values."""
+    found = json.loads(_text(text))
+    if not isinstance(found, dict) or any(isinstance(value, dict | list) for value in found.values()):
+        raise ValueError("no JSON object of single values")
+    numbers = [value for value in found.values() if isinstance(value, int | float)]
+    if not all(abs(number) < _MAX_NUMBER for number in numbers):
+        raise ValueError("a number that nothing can be")
+    return found
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{type(value).__name__} in place of text")
+    return value
+
+
+def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
+    """The tables must be those of this module: a view of their name could run for ever."""
+    query = "select type, name, sql from sqlite_master where sql is not null order by name"
+    with closing(sqlite3.connect(":memory:")) as empty:
+        empty.executescript(_TABLES)
+        expected = empty.execute(query).fetchall()
+    if connection.execute(query).fetchmany(len(expected) + 1) != expected:
+        message = "found other tables than those of a sweep"
+        raise InvalidInput([Problem(str(path), "", message, _START_ANEW)])
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path, *, read_only: bool = False) -> Iterator[sqlite3.Connection]:
     """Write-ahead logging: readers see whole results while others are written. Errors become InvalidInput."""
     try:
-        connection = sqlite3.connect(path, timeout=30)
+        if read_only and not os.access(path.parent, os.W_OK):
+            # SQLite would make files beside it, even to read; nobody else writes here either.
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)
+        else:
+            connection = sqlite3.connect(path, timeout=30)
         try:
-            connection.execute("pragma journal_mode = wal")
-            connection.execute("pragma synchronous = normal")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_TEXT_BYTES)
+            connection.execute("pragma trusted_schema = off")
+            if not read_only:
+                connection.execute("pragma journal_mode = wal")
+                connection.execute("pragma synchronous = normal")
             yield connection
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise InvalidInput(
-            [Problem(str(path), "", f"cannot be used ({error})", "choose another folder")]
-        ) from None
+        raise InvalidInput([Problem(str(path), "", f"cannot be used ({error})", _START_ANEW)]) from None
 
 
 @contextmanager

@@ -17,6 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from archsim.errors import InvalidInput
+from archsim.files import write_atomic
+
 Found = TypeVar("Found")
 FOLDER = "ARCHSIM_CACHE_DIR"
 
@@ -72,17 +75,11 @@ def _read(path: Path) -> Any:
     try:
         digest, _, text = path.read_text(encoding="ascii").partition("\n")
         return json.loads(text) if digest == hashlib.sha256(text.encode()).hexdigest() else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
 def _write(path: Path, data: Any) -> None:
     text = json.dumps(data, separators=(",", ":"))
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}", encoding="ascii")
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink()
+    with suppress(InvalidInput):
+        write_atomic(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}".encode("ascii"))

@@ -25,6 +25,10 @@ RESERVED_EXIT_NAMES = (FINAL, "enabled")
 """The end of the trunk, and the switch beside the branches in ``exits.enabled``."""
 
 
+MAX_ELEMENTS, MAX_WEIGHTS, MAX_MACS = 1 << 28, 1 << 31, 1 << 48
+"""Of one layer and image. No count that a tile has of them, in bits or bytes, comes near the end of 64 bits."""
+
+
 class _Builder:
     def __init__(self, image: InputSpec, shape_only: bool) -> None:
         self.shape_only = shape_only
@@ -47,7 +51,7 @@ class _Builder:
         if inputs is None:
             return None
         shape = self.shapes[inputs[0]]
-        output = output_shape(spec, shape)
+        output = _bounded(output_shape(spec, shape), "output")
         if isinstance(output, str):
             self.problem(key, output)
             return None
@@ -61,7 +65,11 @@ class _Builder:
             self.problem(f"{key}.output_max", "found for an output with negative values", "remove output_max")
             return None
         self.shapes[name], self.signed[name] = output, signed_output
-        return Layer(name, spec, inputs, shape, output, signed_input, signed_output, classifier)
+        layer = Layer(name, spec, inputs, shape, output, signed_input, signed_output, classifier)
+        for count, most, what in ((layer.weights, MAX_WEIGHTS, "weights"), (layer.macs, MAX_MACS, "MACs")):
+            if count > most:
+                self.problem(key, f"it has {count} {what}, expected at most {most}")
+        return layer
 
     def _inputs(
         self, spec: LayerSpec, key: str, previous: str, prefix: str, visible: Sequence[str]
@@ -90,8 +98,12 @@ class _Builder:
             hint = "a layer that is computed reads what another one writes: use input"
             self.problem(f"{key}.input_shape", f"found {found}", hint)
             return None
+        own = _bounded(Shape(*shape), "input")
+        if isinstance(own, str):
+            self.problem(f"{key}.input_shape", own)
+            return None
         name = f"{spec.name}:input"
-        self.shapes[name], self.signed[name] = Shape(*shape), True
+        self.shapes[name], self.signed[name] = own, True
         return (name,)
 
 
@@ -127,6 +139,13 @@ def _window_problem(spec: WindowSpec, shape: Shape, pad: tuple[int, ...]) -> str
     return ""
 
 
+def _bounded(shape: Shape | str, what: str) -> Shape | str:
+    """The shape, or what is wrong: it is too large, or not even a shape."""
+    if isinstance(shape, str) or shape.elements <= MAX_ELEMENTS:
+        return shape
+    return f"the {what} {shape} has more than {MAX_ELEMENTS} values"
+
+
 def build_network(
     name: str,
     image: InputSpec,
@@ -142,6 +161,8 @@ def build_network(
     Returns (network, problems): problems are (dotted key, message, hint); network is None when there are any.
     """
     builder = _Builder(image, shape_only)
+    if isinstance(too_large := _bounded(builder.shapes[IMAGE], "image"), str):
+        return None, [("input", too_large, "")]
     trunk: list[Layer] = []
     previous = IMAGE
     for index, spec in enumerate(layers):

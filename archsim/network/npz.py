@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
-import os
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsim.errors import InvalidInput, Problem, did_you_mean
+from archsim.files import replacing
 
 _MOST_LISTED = 20
 """Unexpected arrays that are named one by one: a hostile archive could hold millions."""
@@ -29,10 +30,14 @@ Found = TypeVar("Found")
 _MAX_JSON_BYTES = 1 << 20
 _SUFFIX = ".npy"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_READ_ERRORS = (
-    *(zipfile.BadZipFile, zlib.error, OSError, EOFError),
-    *(NotImplementedError, RuntimeError, ValueError, MemoryError),
+_MAX_MEMBERS = 100_000
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What NumPy writes. The others need much memory to unpack, or raise errors of their own."""
+READ_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, OSError, EOFError, struct.error),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError, MemoryError),
 )
+"""All that a damaged or hostile archive makes zipfile, zlib and NumPy raise."""
 _HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -46,8 +51,8 @@ class NpzReader:
         self.problems: list[Problem] = []
         self.path = path
         try:
-            self._archive = zipfile.ZipFile(path)
-        except _READ_ERRORS as error:
+            self._archive = open_archive(path)
+        except READ_ERRORS as error:
             raise InvalidInput([self._unreadable(error)]) from None
         names = Counter(self._archive.namelist())
         self.keys = [name.removesuffix(_SUFFIX) for name in names]
@@ -142,7 +147,7 @@ class NpzReader:
                 return read(stream)
         except KeyError:
             self.problem(key, "found no such array")
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             self.problem(key, f"found an unreadable array ({error})", "the file may be damaged")
         return None
 
@@ -168,6 +173,18 @@ class NpzReader:
         return Problem(str(self.path), "", message, "" if missing else "the file may be truncated")
 
 
+def open_archive(path: Path) -> zipfile.ZipFile:
+    """A zip file as NumPy writes it. Raises one of :data:`READ_ERRORS` for anything else; so may reading from it."""
+    archive = zipfile.ZipFile(path)
+    members = archive.infolist()
+    if len(members) > _MAX_MEMBERS or any(member.compress_type not in _METHODS for member in members):
+        archive.close()
+        raise zipfile.BadZipFile(
+            f"more than {_MAX_MEMBERS} members, or packed in a way that NumPy does not use"
+        )
+    return archive
+
+
 def json_array(content: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
     """A JSON object as an array; equal objects give equal arrays."""
     return np.frombuffer(json.dumps(content, sort_keys=True).encode(), np.uint8)
@@ -178,17 +195,10 @@ def write_npz(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 
     Raises InvalidInput when the place cannot be written.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
-            for key in sorted(arrays):
-                member = zipfile.ZipInfo(key + _SUFFIX, _EPOCH)
-                member.compress_type = zipfile.ZIP_DEFLATED
-                member.create_system = 3
-                with archive.open(member, "w", force_zip64=True) as stream:
-                    np.lib.format.write_array(stream, np.asarray(arrays[key], order="C"), allow_pickle=False)
-        unfinished.replace(path)
-    except OSError as error:
-        raise InvalidInput([Problem(str(path), "", f"cannot be written ({error.strerror})")]) from None
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key in sorted(arrays):
+            member = zipfile.ZipInfo(key + _SUFFIX, _EPOCH)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.create_system = 3
+            with archive.open(member, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asarray(arrays[key], order="C"), allow_pickle=False)

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,13 +33,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archsim.errors import InvalidInput
+from archsim.errors import InvalidInput, Problem
 from archsim.kernels.arrays import Activations
 from archsim.network.graph import IMAGE, Layer, Network
 from archsim.network.npz import NpzReader, write_npz
 from archsim.network.zeros import zero_fractions
 
 INPUT_TABLE = "input/table"
+MAX_WEIGHTS_BYTES = 4 << 30
 _INT32_END = 1 << 31
 _MAX_SHIFT = 62
 _MAX_ACTIVATION = 255
@@ -117,6 +119,11 @@ def load_weights(paths: Sequence[Path], network: Network) -> Weights:
     in which an int32 accumulator could overflow.
     """
     expected = expected_arrays(network)
+    size_bytes = sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in expected.values())
+    if size_bytes > MAX_WEIGHTS_BYTES:
+        message = f"the network has {size_bytes} bytes of weights, expected at most {MAX_WEIGHTS_BYTES}"
+        hint = "a workload without weights can be timed (shape-only)"
+        raise InvalidInput([Problem(str(paths[0]), "", message, hint)])
     with ExitStack() as stack:
         readers = [stack.enter_context(NpzReader(path)) for path in paths]
         last_first = readers[::-1]

@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from archsim.comparison.records import Comparison, Measured
+from archsim.files import write_atomic
 from archsim.report import style
 from archsim.report.captions import joined
 from archsim.report.figure import content
-from archsim.results.store import write_atomic
 
 _LABEL_CHARACTERS = 34
 _TITLE_CHARACTERS = 85

@@ -15,13 +15,14 @@ from archsim import __version__
 from archsim.errors import InvalidInput, Problem, did_you_mean
 from archsim.explore.store import DATABASE
 from archsim.explore.table import SweepTable, read_table
+from archsim.files import write_atomic
 from archsim.report.captions import title
 from archsim.report.kinds import KINDS
 from archsim.report.style import RESULT_COLOURS, house_style
 from archsim.report.sweep_view import View, sweep_title
 from archsim.results.read import read_run
 from archsim.results.run_result import RunResult
-from archsim.results.store import check_out_dir, write_atomic
+from archsim.results.store import check_out_dir
 
 _CREATOR = f"archsim {__version__}"
 _METADATA: dict[str, dict[str, str | None]] = {

@@ -7,7 +7,7 @@ import dataclasses
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from archsim.config.document import Document
 from archsim.config.validation import show
 from archsim.config.yaml_io import read_document
 from archsim.errors import InvalidInput, Problem
+from archsim.files import is_file, is_folder, read_bounded
 from archsim.results.run_result import ImageResult, RunResult
 from archsim.results.store import RESULT_FILES
 
@@ -26,7 +27,20 @@ Record = TypeVar("Record")
 _RUN = TypeAdapter(RunResult)
 _IMAGES = TypeAdapter(list[ImageResult])
 _COLUMNS = tuple(item.name for item in dataclasses.fields(ImageResult))
+_MEASURED = (
+    "index",
+    "cycles",
+    "waiting_cycles",
+    "energy_uj",
+    "dram_read_bytes",
+    "dram_write_bytes",
+    "wasted_bytes",
+)
+_MOST = 1e18
+"""No count, time or energy of a run is larger; what is has been made up, and what is drawn from it would fail."""
 _SIMULATE_AGAIN = "simulate again with --out"
+_MAX_IMAGES_BYTES = 256 << 20
+"""Two million images."""
 
 
 def read_run(path: Path, *, per_image: bool = True) -> RunResult:
@@ -36,8 +50,8 @@ def read_run(path: Path, *, per_image: bool = True) -> RunResult:
     version does not know are ignored.
     Raises InvalidInput listing every missing or unfit value (file:line:col), and for an ``images.csv`` of another run.
     """
-    file = path / RESULT_FILE if path.is_dir() else path
-    if not file.is_file():
+    file = path / RESULT_FILE if is_folder(path) else path
+    if not is_file(file):
         hint = "give a folder written by archsim simulate --out, or its result.json"
         raise InvalidInput([Problem(str(file), "", "found no such file, expected the result of a run", hint)])
     result = _read_result(file)
@@ -77,11 +91,10 @@ def _read_result(file: Path) -> RunResult:
         "cycles.max": result.cycles.max,
     }
     wrong = [(key, value, "above 0") for key, value in positive.items() if value <= 0]
-    energies = result.energy_uj_per_image.by_component
     wrong += [
-        (f"energy_uj_per_image.by_component.{name}", value, "0 or more")
-        for name, value in energies.items()
-        if value < 0
+        (key, value, f"from 0 to {_MOST:g}")
+        for key, value in _numbers(result.to_json(), "")
+        if not 0 <= value < _MOST
     ]
     if wrong:
         raise InvalidInput(
@@ -91,14 +104,23 @@ def _read_result(file: Path) -> RunResult:
     return result
 
 
+def _numbers(value: Any, key: str) -> Iterator[tuple[str, int | float]]:
+    """Every number inside a result, with its dotted key."""
+    if isinstance(value, int | float):
+        yield key, value
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for part, entry in inner:
+        yield from _numbers(entry, f"{key}.{part}" if key else str(part))
+
+
 def _read_images(file: Path) -> tuple[ImageResult, ...]:
+    content = read_bounded(file, _MAX_IMAGES_BYTES, _SIMULATE_AGAIN)
     try:
-        text = file.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise InvalidInput([Problem(str(file), "", f"cannot be read: {reason}", _SIMULATE_AGAIN)]) from None
-    try:
+        text = content.decode("utf-8")
         header, *lines = list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
+    except UnicodeDecodeError:
+        message = "cannot be read: it is no UTF-8 text"
+        raise InvalidInput([Problem(str(file), "", message, _SIMULATE_AGAIN)]) from None
     except csv.Error as error:
         raise InvalidInput([Problem(str(file), "", f"is no CSV ({error})", _SIMULATE_AGAIN)]) from None
     if missing := [name for name in _COLUMNS if name not in header]:
@@ -106,7 +128,7 @@ def _read_images(file: Path) -> tuple[ImageResult, ...]:
         raise InvalidInput([Problem(f"{file}:1:1", "", message, _SIMULATE_AGAIN)])
     rows = [_image_cells(dict(zip(header, line, strict=False))) for line in lines]
     try:
-        return tuple(_IMAGES.validate_python(rows))
+        images = tuple(_IMAGES.validate_python(rows))
     except ValidationError as error:
         raise InvalidInput(
             Problem(
@@ -116,6 +138,15 @@ def _read_images(file: Path) -> tuple[ImageResult, ...]:
             )
             for details in error.errors(include_url=False)
         ) from None
+    wrong = [
+        Problem(f"{file}:{line}", name, f"found {value}, expected a number from 0 to {_MOST:g}")
+        for line, image in enumerate(images, 2)
+        for name in _MEASURED
+        if not 0 <= (value := getattr(image, name)) < _MOST
+    ]
+    if wrong:
+        raise InvalidInput(wrong)
+    return images
 
 
 def _image_cells(row: dict[str, str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archsim.errors import InvalidInput, Problem
+from archsim.files import write_atomic
 from archsim.results.run_result import ImageResult, LayerResult, RunResult
 
 RESULT_FILES = ("result.json", "images.csv", "layers.csv")
@@ -20,6 +21,11 @@ RESULT_FILES = ("result.json", "images.csv", "layers.csv")
 def to_json_text(content: Any, indent: int | None = 2) -> str:
     """JSON text; the keys stay in the order of ``content``. ValueError on NaN and infinity, which JSON lacks."""
     return json.dumps(content, indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def json_bytes(content: Any) -> bytes:
+    """The same as the content of a file; what no text can hold, as a path of other bytes than UTF-8, is a "?"."""
+    return f"{to_json_text(content)}\n".encode(errors="replace")
 
 
 def check_out_dir(out_dir: Path) -> None:
@@ -36,39 +42,17 @@ def check_out_dir(out_dir: Path) -> None:
     raise InvalidInput([Problem(str(out_dir), "", message, "choose another folder")])
 
 
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a reader never sees half of it.
-
-    Raises InvalidInput when the folder cannot be written to.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        message = f"cannot be written ({error.strerror or error})"
-        raise InvalidInput([Problem(str(path), "", message, "choose another path")]) from None
-
-
 def write_run(result: RunResult, out_dir: Path) -> RunResult:
     """Write ``result.json``, ``images.csv`` and ``layers.csv``; returns the result with their paths in ``files``."""
     paths = [out_dir / name for name in RESULT_FILES]
     stored = dataclasses.replace(result, files=tuple(str(path) for path in paths))
     contents = (
-        to_json_text(stored.to_json()) + "\n",
-        _csv_text(ImageResult, stored.per_image),
-        _csv_text(LayerResult, stored.layers),
+        json_bytes(stored.to_json()),
+        _csv_text(ImageResult, stored.per_image).encode(),
+        _csv_text(LayerResult, stored.layers).encode(),
     )
     for path, content in zip(paths, contents, strict=True):
-        write_atomic(path, content.encode())
+        write_atomic(path, content)
     return stored
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Literal
 
 import numpy as np
 
 from archsim.config.arch import ArchSpec
 from archsim.config.dram import DramPresetSpec
-from archsim.errors import InvalidInput, Problem
+from archsim.errors import ConservationBroken, InvalidInput, Problem
 from archsim.functional.decide import Decisions
 from archsim.functional.trace import FunctionalTrace
 from archsim.mapping.base import BoolArray, MapTransfers, TileWork
@@ -19,6 +19,7 @@ from archsim.mapping.compression import CodedMap, map_transfers
 from archsim.mapping.residency import Progress
 from archsim.network.graph import IMAGE, Network
 from archsim.schedule.program import Program, Step, compile_program
+from archsim.sim.conservation import disagreements, more_disagreements
 from archsim.sim.decisions import ImagePath
 from archsim.sim.observe import Observer
 from archsim.sim.records import ImageRecord
@@ -37,7 +38,8 @@ class Simulator:
 
     engine: ``tile`` (SimPy) or ``segment`` (compiled); they give the same records. The attribute says which of them
     runs: ``tile`` also where the segment engine lacks the hardware (``global_buffer.access: banks``). progress: of the
-    search for mappings, in layers.
+    search for mappings, in layers. check: count again and run the other engine too, image by image
+    (:mod:`archsim.sim.conservation`).
     """
 
     def __init__(
@@ -47,23 +49,44 @@ class Simulator:
         dram: DramPresetSpec,
         engine: Engine = "tile",
         progress: Progress | None = None,
+        *,
+        check: bool = False,
     ) -> None:
         self.program = compile_program(network, arch, dram, progress)
         runs_segments = engine == "segment" and SegmentEngine.runs(self.program)
         self._segments = SegmentEngine(self.program) if runs_segments else None
+        self._check = check
+        self._images = 0
         self.engine: Engine = "segment" if runs_segments else "tile"
         self._paths: dict[ImagePath, Outcome] = {}
 
     def records(self, trace: FunctionalTrace, decisions: Decisions) -> Iterator[ImageRecord]:
         """Simulate every image of a trace in order.
 
-        Raises InvalidInput when the trace lacks a zero map that timing needs, Deadlock when the hardware hangs.
+        Raises InvalidInput when the trace lacks a zero map that timing needs, Deadlock when the hardware hangs,
+        ConservationBroken when counters contradict each other.
         """
         check_maps(self.program, trace)
         for image in range(trace.images):
             path = image_path(decisions, image, len(self.program.network.branches))
             work_of = image_work(self.program, trace, image)
-            yield tally(self.program, self._outcome(path, work_of), work_of)
+            outcome = self._outcome(path, work_of)
+            record = tally(self.program, outcome, work_of)
+            found = disagreements(self.program, outcome, record)
+            if self._check:
+                nonzero_of = partial(nonzero_map, trace, network=self.program.network, image=image)
+                other = self._other_outcome(path, work_of)
+                found += more_disagreements(self.program, outcome, work_of, nonzero_of, other)
+            if found:
+                raise ConservationBroken(f"image {self._images}", found)
+            self._images += 1
+            yield record
+
+    def _other_outcome(self, path: ImagePath, work_of: WorkOf) -> Outcome | None:
+        """What the engine that does not run makes of an image; None where it lacks the hardware."""
+        if self._segments is not None:
+            return run_image(self.program, path, work_of)
+        return SegmentEngine(self.program).run(path, work_of) if SegmentEngine.runs(self.program) else None
 
     def _outcome(self, path: ImagePath, work_of: WorkOf) -> Outcome:
         if self.program.arch.pe_array.zero == "skip" or self.program.arch.dma.compression == "rlc":

@@ -59,6 +59,8 @@ class PeArray:
         self._started: tuple[int, int] | None = None
         self._tiles_started = 0
         self._map_cycles = 0
+        self.tiles_started = 0
+        """Of all steps."""
         self.steps: Channel[Step] = Channel(wiring.clock)
         self.runs: list[StepRun] = []
         self._process = wiring.clock.process(self._run())
@@ -108,6 +110,7 @@ class PeArray:
                 )
                 yield from half
             self._tiles_started = tile + 1
+            self.tiles_started += 1
             self._wiring.log("pe_array", "tile", f"{name}/{tile}")
             yield from self._phase(int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
             if self._dma.stops_for_maps:

@@ -22,6 +22,9 @@ from archsim.sim.pe_array import PeArray, StepRun
 from archsim.sim.wiring import Wiring
 from archsim.timing.dram import DramCommands
 
+WATCHDOG_EVENTS = 1_000_000
+"""Of a busy machine every ten or so events move a chunk or start a tile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -68,12 +71,21 @@ class System:
         self._units = Units(self._array, dbp_unit, self._branch_unit, self._dma)
 
     def run(self) -> Outcome:
-        """Simulate to the end of the image. Raises Deadlock when work is left and nothing can happen."""
+        """Simulate to the end of the image.
+
+        Raises Deadlock when work is left and nothing can happen, or :data:`WATCHDOG_EVENTS` events change nothing.
+        """
         image = self.clock.process(self._controller.run(self._units))
+        before: tuple[int, ...] = ()
         while not image.processed:
-            if self.clock.peek() == float("inf"):
+            if before == (before := self._progress()):
                 raise Deadlock(self.clock.cycle, dict(self.waits.reasons))
-            self.clock.step()
+            for _ in range(WATCHDOG_EVENTS):
+                if image.processed:
+                    break
+                if self.clock.peek() == float("inf"):
+                    raise Deadlock(self.clock.cycle, dict(self.waits.reasons))
+                self.clock.step()
         return Outcome(
             cycles=self.clock.cycle,
             array=tuple(self._array.runs),
@@ -84,3 +96,8 @@ class System:
             buffer_bytes={stream: dict(flow.buffered) for stream, flow in self._dma.streams.items()},
             commands=self._dram.commands(),
         )
+
+    def _progress(self) -> tuple[int, ...]:
+        """What grows whenever the machine gets anywhere."""
+        moved = sum(sum(flow.moved.values()) for flow in self._dma.streams.values())
+        return moved, self._array.tiles_started, len(self._branch_unit.runs), len(self._controller.decisions)

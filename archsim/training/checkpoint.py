@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 
 from archsim.datasets.image_set import invalid
 from archsim.errors import InvalidInput
+from archsim.files import replacing
 from archsim.training.network import ExitNetwork
 from archsim.training.spec import Phase, TrainSpec, network_of
 
@@ -36,7 +36,8 @@ _TRAINED_BY = {
 
 _DAMAGED = (
     RuntimeError,
-    KeyError,
+    AttributeError,
+    LookupError,
     TypeError,
     ValueError,
     OSError,
@@ -131,9 +132,11 @@ def save_checkpoint(state: TrainState, path: Path) -> None:
         "model": state.model.state_dict(),
         "optimiser": state.optimiser.state_dict(),
     }
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    with replacing(path) as partial:
+        try:
+            torch.save(content, partial)
+        except RuntimeError as error:  # how torch reports a full disk
+            raise OSError(0, str(error).partition("\n")[0]) from None
 
 
 def load_checkpoint(spec: TrainSpec, device: torch.device, path: Path) -> TrainState:

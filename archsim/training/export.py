@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from archsim.config.workload import BranchSpec, WorkloadSpec
+from archsim.files import replacing
 from archsim.training.spec import TrainSpec
 
 
@@ -29,4 +30,5 @@ def copy_images(source: Path, out_dir: Path) -> None:
     """The sample images beside the workload; nothing to do where they lie there already."""
     target = out_dir / source.name
     if not (target.exists() and target.samefile(source)):
-        shutil.copyfile(source, target)
+        with replacing(target) as partial:
+            shutil.copyfile(source, partial)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from archsim.exits.export import kept_branches, without_branches
 from archsim.exits.policy import ExitPolicy
 from archsim.exits.structure import SWEEP, AccuracyGoal, choose_policy
 from archsim.exits.tables import CandidateTable
+from archsim.files import write_atomic
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace_io import save_trace
@@ -167,6 +167,4 @@ def _cpu_threads(count: int | None) -> Iterator[None]:
 
 def write_log(path: Path, log: list[dict[str, Any]]) -> None:
     """The whole log as JSON lines, replaced atomically: a resumed run leaves no epoch twice."""
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(record) + "\n" for record in log))
-    os.replace(partial, path)
+    write_atomic(path, "".join(json.dumps(record) + "\n" for record in log).encode())

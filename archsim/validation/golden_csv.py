@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from archsim.errors import InvalidInput, Problem, did_you_mean
+from archsim.files import read_bounded
 
+MAX_CSV_BYTES = 64 << 20
 Parse = Callable[[str], Any]
 """Makes a value of a cell; ValueError says what is expected instead."""
 
@@ -50,15 +53,16 @@ def read_golden(path: Path, columns: Mapping[str, Parse]) -> list[GoldenRow]:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     """(line, cells) of all lines that are not empty."""
     try:
-        open_text = gzip.open if path.suffix == ".gz" else open
-        with open_text(path, "rt", encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            return [(reader.line_num, cells) for cells in reader if cells]
-    except OSError as error:
-        message = f"cannot be read ({error.strerror or error})"
-    except (csv.Error, UnicodeDecodeError, EOFError, zlib.error) as error:
-        message = f"is no CSV file ({error})"
-    raise InvalidInput([Problem(str(path), "", message)])
+        content = read_bounded(path, MAX_CSV_BYTES)
+        if path.suffix == ".gz":
+            with gzip.open(io.BytesIO(content)) as packed:
+                content = packed.read(MAX_CSV_BYTES + 1)
+        if len(content) > MAX_CSV_BYTES:
+            raise InvalidInput([Problem(str(path), "", f"found more than {MAX_CSV_BYTES >> 20} MiB of text")])
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        return [(reader.line_num, cells) for cells in reader if cells]
+    except (csv.Error, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
+        raise InvalidInput([Problem(str(path), "", f"is no CSV file ({error})")]) from None
 
 
 def _row(
@@ -91,7 +95,8 @@ def whole_number(low: int, high: int) -> Parse:
     """
 
     def parse(cell: str) -> int:
-        if not cell.isdecimal() or not low <= int(cell) <= high:
+        digits = cell.lstrip("0") or "0"
+        if not cell.isdecimal() or len(digits) > len(str(high)) or not low <= int(digits) <= high:
             raise ValueError(f"a whole number from {low} to {high}")
         return int(cell)
 

@@ -325,3 +325,26 @@ def test_a_law_has_points_in_order() -> None:
             edited({"global_buffer_read_bank": {"law": law}})
     with pytest.raises(ValidationError, match="accesses no storage"):
         edited({"noc_wire": {"law": {"storage_bytes": [1, 2], "energy_pj": [1, 1]}}})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value": 1e9, "scales_with": {"operand_bits": 4.0, "psum_bits": 4.0}},
+        {"law": {"storage_bytes": [1.0, 2.0], "energy_pj": [5e-324, 1e9]}},
+        {"law": {"storage_bytes": [1.0, 1.0000000000000002], "energy_pj": [1.0, 1e9]}},
+    ],
+)
+def test_an_energy_that_nothing_can_have_is_refused(change: dict[str, object]) -> None:
+    name = "pe_array_mac_multiplier" if "scales_with" in change else "global_buffer_huge"
+    row = {
+        "component": "global_buffer",
+        "actions": ["read_byte"],
+        "value": 1.0,
+        "per": "byte",
+        "source": "made up",
+        "uncertainty": 0.1,
+    }
+    table = edited({name: change if "scales_with" in change else row | change})
+    with pytest.raises(InvalidInput, match=rf"rows\.{name}: .* pJ on case, expected less than 1e\+15"):
+        resolved(table=table)

@@ -69,7 +69,20 @@ def test_an_interval_on_the_command_line() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["a", "=1", "a=", "a=9..1:2", "a=1..x:2", "a=0..9*2", "a=1..9:0", "a=1..9*1", "a=[[1]]", "a=0..1e9:1"],
+    [
+        "a",
+        "=1",
+        "a=",
+        "a=9..1:2",
+        "a=1..x:2",
+        "a=0..9*2",
+        "a=1..9:0",
+        "a=1..9*1",
+        "a=[[1]]",
+        "a=[{b: 1}]",
+        "a=0..1e9:1",
+        "a=1e-320..1e308*2",
+    ],
 )
 def test_what_is_no_axis_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput) as found:

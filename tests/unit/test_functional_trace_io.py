@@ -221,5 +221,6 @@ def test_bad_headers(saved, header):
 
 
 def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput, match="cannot be written"):
-        save_trace(tmp_path / "absent" / "t.npz", TRACE, NETWORK, HASHES)
+        save_trace(tmp_path / "file" / "t.npz", TRACE, NETWORK, HASHES)

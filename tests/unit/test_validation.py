@@ -118,7 +118,7 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
 
 def test_files_without_rows_or_that_are_no_text_are_refused(tmp_path: Path) -> None:
     assert problems(golden(tmp_path)) == ["FILE: found a header only, expected at least one row"]
-    assert problems(tmp_path / "nowhere.csv") == ["FILE: cannot be read (No such file or directory)"]
+    assert problems(tmp_path / "nowhere.csv") == ["FILE: cannot be read: No such file or directory"]
     path = tmp_path / "bytes.csv"
     path.write_bytes(b"\xff\xfe\x00\x80,")
     assert problems(path)[0].startswith("FILE: is no CSV file (")

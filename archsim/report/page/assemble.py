@@ -6,6 +6,7 @@ from pathlib import Path
 
 from archsim import __version__
 from archsim.errors import InvalidInput, Problem
+from archsim.files import write_atomic
 from archsim.report import style
 from archsim.report.page.comparison import comparison_sections
 from archsim.report.page.energy import energy_section, layers_section
@@ -17,7 +18,7 @@ from archsim.report.page.section import Section
 from archsim.report.page.sources import Asked, Subject, pictures, read_subject
 from archsim.report.page.summary import lede, summary_section
 from archsim.results.run_result import RunResult
-from archsim.results.store import check_out_dir, write_atomic
+from archsim.results.store import check_out_dir
 
 _FOLDER = Path(__file__).resolve().parent
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -1,0 +1,78 @@
+"""Files that are there whole or not at all, and files that may be anything.
+
+Every file that archsim writes is made beside its place and moved there when it is complete and on disk: who reads it
+meanwhile, or after a kill or a full disk, finds the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from archsim.errors import InvalidInput, Problem
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file beside ``path``, which takes its place when the block ends without an exception.
+
+    Folders that are missing are made. Raises InvalidInput when the disk is full or the place cannot be written to;
+    nothing is left behind then.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.unlink(missing_ok=True)  # of a process that was killed, or planted as a link to elsewhere
+            yield partial
+            with partial.open("rb") as stream:
+                os.fsync(stream.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        message = f"cannot be written ({error.strerror or error})"
+        raise InvalidInput([Problem(str(path), "", message, "choose another path")]) from None
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises InvalidInput when it cannot be written."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path that somebody wrote leads to a file; False, too, where no system could have such a path.
+
+    >>> is_file(Path("a" * 5000)), is_file(Path("nul" + chr(0)))
+    (False, False)
+    """
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Likewise, to a folder."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def read_bounded(path: Path, most_bytes: int, hint: str = "") -> bytes:
+    """The content of a file. Raises InvalidInput when it cannot be read or is larger than ``most_bytes``."""
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(most_bytes + 1)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise InvalidInput([Problem(str(path), "", f"cannot be read: {reason}", hint)]) from None
+    if len(content) > most_bytes:
+        message = f"the file is larger than {most_bytes >> 20} MiB"
+        raise InvalidInput([Problem(str(path), "", message, hint)])
+    return content
