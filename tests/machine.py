@@ -14,6 +14,8 @@ from archsim.config.load import load_dram_preset
 from archsim.mapping.base import MapTransfers, TileWork
 from archsim.mapping.compression import CodedMap, map_transfers
 from archsim.network.graph import IMAGE, Network
+from archsim.results.observed import observe_image
+from archsim.results.timeline import Timeline, TimelineRequest
 from archsim.schedule.program import Program, Step, compile_program
 from archsim.sim.decisions import ImagePath
 from archsim.sim.engine import run_image
@@ -120,6 +122,16 @@ class Machine:
         """Simulate the image along a path."""
         log = EventLog()
         return run_image(self.program, ImagePath(skipped, exits_at), self.work_of, log), log
+
+    def timeline(
+        self,
+        exits_at: int | None = None,
+        skipped: tuple[bool, ...] = (False, False),
+        request: TimelineRequest = TimelineRequest(),  # noqa: B008 (frozen)
+    ) -> Timeline:
+        """Simulate and write down what happens."""
+        record = self.record(exits_at, skipped)
+        return observe_image(self.program, ImagePath(skipped, exits_at), self.work_of, record, request)
 
     def record(self, exits_at: int | None = None, skipped: tuple[bool, ...] = (False, False)) -> ImageRecord:
         """Simulate and count."""

@@ -8,14 +8,18 @@ from typing import Any
 from archsim.functional.statistics import BranchStatistics
 from archsim.results.host import Host
 from archsim.results.run_result import (
+    BranchImage,
     CycleStatistics,
     DramBytesPerImage,
     EnergyPerImage,
     ImageResult,
     LatencyStatistics,
     LayerResult,
+    Roofs,
     RunResult,
 )
+from archsim.results.timeline import BufferUse, Feeds, Timeline
+from archsim.sim.observe import LoggedEvent, Span
 
 COMPONENTS = ("dram", "global_buffer", "noc", "pe_array", "branch_unit", "dbp_unit", "controller", "leakage")
 CORE_MHZ = 200
@@ -25,7 +29,9 @@ def image(
     index: int, exit_name: str, cycles: int, *, right: bool = True, waiting_cycles: int = 0
 ) -> ImageResult:
     """One image of class 1."""
-    return ImageResult(index, 1, 1 if right else 0, exit_name, cycles, waiting_cycles, 1.5, 64, 32, 0, ())
+    return ImageResult(
+        index, 1, 1 if right else 0, exit_name, cycles, waiting_cycles, 1.5, 64, 32, 0, (), 100
+    )
 
 
 def layer(name: str, energy_uj: float) -> LayerResult:
@@ -72,9 +78,63 @@ def early_exit_run(**changes: Any) -> RunResult:
         dram_bytes_per_image=DramBytesPerImage(64.0, 32.0, 0.0),
         layers=(layer("conv1", 10.0), layer("exit1", 2.0), layer("conv2", 6.0)),
         host=Host(0.5, 100.0),
+        roofs=Roofs(CORE_MHZ, 168, 16, 64, 32),
         per_image=images,
+        per_branch=(
+            BranchImage(0, "exit1", 900, 500, None, 80, 50, "left"),
+            BranchImage(1, "exit1", 800, 500, None, 60, 50, "left"),
+            BranchImage(2, "exit1", 700, 500, None, 55, 50, "left"),
+            BranchImage(3, "exit1", 600, 500, None, 20, 50, "passed"),
+        ),
     )
     return dataclasses.replace(result, **changes)
+
+
+def observed_run(**changes: Any) -> RunResult:
+    """The same with the timeline of its first image: one layer of two tiles, one decision, 200 cycles.
+
+    The DRAM moves 640 bytes of loads in 20 cycles and 128 of stores in 10; the buffer holds 8 + 4 + 2 of 16 KiB.
+    """
+    spans = (
+        Span("branch_unit", "evaluate", "exit1", -1, 120, 160),
+        Span("controller", "decision", "exit1: exit", -1, 160, 161),
+        Span("controller", "result", "toy", -1, 160, 200),
+        Span("dma.load", "fetch", "conv1", 0, 0, 20),
+        Span("dma.load", "fetch", "conv2", 0, 110, 160, 0, True),
+        Span("dram", "load", "conv1", 0, 0, 10, 320),
+        Span("dram", "load", "conv1", 1, 10, 20, 320),
+        Span("dram", "store", "conv1", 1, 100, 110, 128),
+        Span("global_buffer", "load", "conv1", 0, 10, 15, 320),
+        Span("pe_array", "layer", "conv1", -1, 0, 110),
+        Span("pe_array", "dispatch", "conv1", -1, 0, 4),
+        Span("pe_array", "wait", "the data of tile 0 of conv1", -1, 4, 15),
+        Span("pe_array", "tile", "conv1", 0, 15, 60),
+        Span("pe_array", "compute", "conv1", 0, 15, 60),
+        Span("pe_array", "tile", "conv1", 1, 60, 110),
+        Span("pe_array", "compute", "conv1", 1, 60, 110),
+    )
+    timeline = Timeline(
+        workload="toy",
+        arch="fast",
+        image=0,
+        exit="exit1",
+        cycles=200,
+        core_mhz=CORE_MHZ,
+        from_cycle=0,
+        until_cycle=200,
+        is_truncated=False,
+        dram_bytes_per_cycle=64,
+        buffer_bytes=16 * 1024,
+        filter_bytes=8 * 1024,
+        feeds={"exit1": Feeds("conv1", "conv1")},
+        buffer=(BufferUse("conv1", 0, 110, 4 * 1024, 2 * 1024),),
+        marks=(
+            LoggedEvent(160, "branch_unit", "exit", "exit1"),
+            LoggedEvent(160, "dma", "cancel", "toy"),
+        ),
+        spans=spans,
+    )
+    return early_exit_run(**{"timeline": timeline, **changes})
 
 
 def baseline_run(**changes: Any) -> RunResult:
@@ -91,6 +151,7 @@ def baseline_run(**changes: Any) -> RunResult:
             "energy_uj_per_image": EnergyPerImage(36.0, {"dram": 20.0, "pe_array": 16.0}),
             "layers": (layer("conv1", 10.0), layer("conv2", 26.0)),
             "per_image": images,
+            "per_branch": (),
             **changes,
         }
     )

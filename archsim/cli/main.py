@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "plot": (
         "archsim.cli.plot:plot",
-        "Plots of results: energy, latency, exits; of sweeps: Pareto front, heat map and others.",
+        "Plots of results: energy, roofline, timeline and others; of sweeps: Pareto front, heat map and others.",
     ),
     "report": (
         "archsim.cli.report:report",

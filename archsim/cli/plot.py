@@ -32,7 +32,7 @@ from archsim.report.kinds import KINDS
 def plot(
     results: tuple[str, ...], kind: str, out: str | None, x: str | None, y: str | None, value: str | None
 ) -> None:
-    """Plots of results: energy, latency, exits; of sweeps: Pareto front, heat map and others.
+    """Plots of results: energy, roofline, timeline and others; of sweeps: Pareto front, heat map and others.
 
     \b
     Example:

@@ -23,6 +23,7 @@ from archsim.results.defaults import ENGINES
 
 if TYPE_CHECKING:
     from archsim.results.run_result import RunResult
+    from archsim.results.timeline import TimelineRequest
 
 
 @click.command()
@@ -30,12 +31,27 @@ if TYPE_CHECKING:
 @run_options(engine=ENGINES[0], seeds="arrivals, and of the zeros of a shape-only workload")
 @set_option
 @worker_options(without="this process")
-@click.option("--out", metavar="DIR", help="Write result.json, images.csv and layers.csv into this folder.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    help="Write result.json, images.csv, layers.csv and branches.csv into this folder.",
+)
 @click.option(
     "--check",
     is_flag=True,
     help="Count again, run both engines and compare, image by image; exit code 4 where anything disagrees. Slower.",
 )
+@click.option(
+    "--timeline",
+    type=click.IntRange(min=0),
+    metavar="IMAGE",
+    help="With --out: also write timeline.json, what every unit does while this image runs (from 0); it opens in "
+    "Perfetto.",
+)
+@click.option(
+    "--layers", metavar="NAME,...", help="Of the timeline: from the first to the last of these layers."
+)
+@click.option("--window", metavar="FROM:UNTIL", help="Of the timeline: these cycles of the image.")
 @json_option
 def simulate(
     workload: str,
@@ -51,6 +67,9 @@ def simulate(
     scheduler: str | None,
     out: str | None,
     check: bool,
+    timeline: int | None,
+    layers: str | None,
+    window: str | None,
     as_json: bool,
 ) -> None:
     """Cycles, energy and accuracy of a network on an accelerator.
@@ -64,6 +83,9 @@ def simulate(
     and has no accuracy; --images N repeats it with other zeros. --jobs and --scheduler spread the images over workers;
     the result is the same.
     """
+    observed = _timeline_request(
+        timeline, layers, window, out, spread=jobs is not None or scheduler is not None
+    )
     with Progress("simulating", "images") as progress:
         options: dict[str, Any] = {
             "arch": arch,
@@ -81,7 +103,7 @@ def simulate(
             from archsim.api import simulate as run
 
             stage = progress.stage("mapping", "layers")
-            result = run(workload, mapping_progress=stage, check=check, **options)
+            result = run(workload, mapping_progress=stage, check=check, timeline=observed, **options)
         elif check:
             raise click.UsageError("--check counts in this process: leave out --jobs and --scheduler.")
         else:
@@ -95,11 +117,42 @@ def simulate(
     if result.engine != engine:
         note(f"the {engine} engine does not have this hardware, the {result.engine} engine ran instead")
     note_files(result.files)
+    if result.timeline is not None and result.timeline.is_truncated:
+        note(
+            f"the timeline ends in cycle {result.timeline.until_cycle} of {result.timeline.cycles}, where it is full: "
+            "choose a part with --layers or --window"
+        )
     _note_rows(result)
     if as_json:
         print_json(result.to_json())
     else:
         _print_result(result)
+
+
+def _timeline_request(
+    image: int | None, layers: str | None, window: str | None, out: str | None, *, spread: bool
+) -> TimelineRequest | None:
+    from archsim.results.timeline import TimelineRequest
+
+    if image is None:
+        if layers is not None or window is not None:
+            raise click.UsageError(
+                "--layers and --window choose a part of a timeline: give --timeline IMAGE too."
+            )
+        return None
+    if out is None:
+        raise click.UsageError("--timeline writes a file: give --out DIR too.")
+    if spread:
+        raise click.UsageError("--timeline observes this process: leave out --jobs and --scheduler.")
+    names = tuple(name.strip() for name in layers.split(",")) if layers else ()
+    return TimelineRequest(image, names, None if window is None else _window(window))
+
+
+def _window(text: str) -> tuple[int, int]:
+    start, colon, end = text.partition(":")
+    if not (colon and start.isdecimal() and end.isdecimal() and int(start) < int(end)):
+        raise click.UsageError(f'Invalid value for --window: found "{text}", expected FROM:UNTIL, as 0:5000.')
+    return int(start), int(end)
 
 
 def _note_rows(result: RunResult) -> None:

@@ -56,7 +56,7 @@ class Policy:
 
     def runs(self, branch_index: int, magnitude_sums: Int64Array) -> BoolArray:
         """For which images (bool, the shape of ``magnitude_sums``) DBP lets the branch run."""
-        bounds = self._bounds(branch_index)
+        bounds = self.bounds(branch_index)
         if bounds is None:
             return np.ones(magnitude_sums.shape, np.bool_)
         inside = magnitude_sums >= bounds.min_sum
@@ -71,9 +71,10 @@ class Policy:
 
     def needs_sums(self, branch_index: int) -> bool:
         """True where the decision to run the branch depends on the activations."""
-        return self._bounds(branch_index) is not None
+        return self.bounds(branch_index) is not None
 
-    def _bounds(self, branch_index: int) -> DbpSpec | None:
+    def bounds(self, branch_index: int) -> DbpSpec | None:
+        """What DBP compares the sum of a branch with; None where it does not decide."""
         return self.dbp[branch_index] if self.exits_enabled and self.dbp_enabled else None
 
 

@@ -41,6 +41,7 @@ def assemble(
     group: Int64Array,
     actions: tuple[tuple[str, str], ...],
     active_pes: int,
+    working_bytes: int,
     mapping: dict[str, int],
 ) -> TilePlan:
     """The plan of all groups from the tiles of one, with its share of the placement.
@@ -56,6 +57,7 @@ def assemble(
         actions=actions,
         counts=frozen(np.tile(counts, (geo.groups, 1))),
         active_pes=active_pes,
+        working_bytes=working_bytes,
         mapping=mapping,
         **{
             name: frozen(in_groups(np.broadcast_to(column, macs.shape), geo.groups, steps.get(name, 0)))

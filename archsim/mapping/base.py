@@ -76,6 +76,8 @@ class TilePlan:
     actions: names in :data:`archsim.counters.ACTIONS` counted per tile whatever the data, ``counts`` is
         (tiles, actions). Data-dependent MAC and scratchpad counts are in :class:`TileWork`.
     active_pes: PEs that hold work, for utilisation.
+    working_bytes: of the global buffer, for partial sums in flight and for the input while it comes from DRAM; never
+        more than the capacity of the placement.
     mapping: the parameters chosen (of each group), for ``describe`` and results.
     """
 
@@ -102,6 +104,7 @@ class TilePlan:
     actions: tuple[tuple[str, str], ...]
     counts: Int64Array
     active_pes: int
+    working_bytes: int
     mapping: dict[str, int]
 
     @property

@@ -146,5 +146,6 @@ class _Passing:
             actions=ACTIONS,
             counts=frozen(np.stack([read, stored], axis=1)),
             active_pes=0,
+            working_bytes=0 if placement.ifmap_on_chip else 2 * int(read.max()),
             mapping={"tiles": tiles},
         )

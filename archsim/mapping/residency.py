@@ -60,6 +60,12 @@ def place(
     return {run.fused.layer.name: planner.placement(index, kept) for index, run in enumerate(planner.runs)}
 
 
+def output_bytes(run: FusedLayer, arch: ArchSpec) -> int:
+    """Bytes of what a run writes."""
+    bits = arch.precision.psum_bits if run.layer.is_classifier else arch.precision.activation_bits
+    return -(-run.stored_shape.elements * bits // 8)
+
+
 def _runs(fused: Sequence[FusedLayer], arch: ArchSpec, results: Collection[str]) -> list[_Run]:
     """Sizes and readers of every run."""
     producer = {run.output_tensor: index for index, run in enumerate(fused)}
@@ -73,10 +79,9 @@ def _runs(fused: Sequence[FusedLayer], arch: ArchSpec, results: Collection[str])
     runs = []
     for index, run in enumerate(fused):
         readers = [reader for reader, read in enumerate(reads) if index in read]
-        bits = arch.precision.psum_bits if run.layer.is_classifier else arch.precision.activation_bits
-        output_bytes = -(-run.stored_shape.elements * bits // 8)
         keeps = (False,) if run.output_tensor in results else (True, False) if readers else (True,)
-        runs.append(_Run(run, output_bytes, reads[index], keeps, max(readers, default=index)))
+        last_reader = max(readers, default=index)
+        runs.append(_Run(run, output_bytes(run, arch), reads[index], keeps, last_reader))
     return runs
 
 

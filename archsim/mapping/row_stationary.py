@@ -191,6 +191,7 @@ def _plan(geo: Geometry, hw: Hardware, placement: Placement, mapping: RowStation
         group=_group(passes),
         actions=ACTIONS,
         active_pes=int(pes.max()),
+        working_bytes=int(tiling.working_bytes[0]),
         mapping=_described(tiling, mapping),
     )
 

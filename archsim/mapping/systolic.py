@@ -20,7 +20,7 @@ from archsim.mapping.geometry import Geometry, Hardware, geometry_of, hardware_o
 from archsim.mapping.given import given_systolic
 from archsim.mapping.systolic_folds import FORMS, Folding, Form, SystolicMapping
 from archsim.mapping.systolic_phases import ACTIONS, fetches_of, leaving, phases_of
-from archsim.mapping.systolic_search import best_candidate, problems_of, problems_with
+from archsim.mapping.systolic_search import best_candidate, needed_bytes, problems_of, problems_with
 from archsim.mapping.zeros import window_taps
 from archsim.network.graph import Layer
 
@@ -152,6 +152,7 @@ def _plan(
         group=group,
         actions=ACTIONS,
         active_pes=int((tiles.size[form.rows] * tiles.size[form.cols]).max()),
+        working_bytes=needed_bytes(folding, placement),
         mapping=_described(folding),
     )
 

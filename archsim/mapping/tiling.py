@@ -250,6 +250,12 @@ class Tiling:
         return self.psum_bytes + np.minimum(self.stream_bytes, self.window_bytes)
 
     @cached_property
+    def working_bytes(self) -> Int64Array:
+        """Buffer bytes that the mapping makes use of: with room for it, rows of the input stay."""
+        stays = self.ifmap_stays & (not self.placement.ifmap_on_chip)
+        return np.where(stays, self.psum_bytes + self.window_bytes, self.needed_bytes)
+
+    @cached_property
     def psum_bytes(self) -> Int64Array:
         """Buffer bytes of partial sums in flight; none when all channels are done in one pass.
 

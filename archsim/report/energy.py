@@ -19,16 +19,16 @@ ENERGY_AXIS = "energy (µJ per image)"
 _AROUND_INCHES = 1.3
 """Width of a figure beside its panels, labels and legends: margins, ticks, colours of the legend."""
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-_WHISKER: dict[str, Any] = {"fmt": "none", "ecolor": "#222222", "elinewidth": 1.2, "capsize": 3}
-_BRANCH_HATCH = "////"
-_SHARE_TOLD = 0.06
+WHISKER: dict[str, Any] = {"fmt": "none", "ecolor": "#222222", "elinewidth": 1.2, "capsize": 3}
+BRANCH_HATCH = "////"
+SHARE_TOLD = 0.06
 """Parts of a bar at least so long, as a fraction of the axis, have their share written inside."""
 
 
 def draw_energy(results: Sequence[RunResult], figure: Figure) -> None:
     """Two panels: by component above, by layer below."""
     names = labels(results)
-    bars = len(_layer_names(results)) * (1 + len(results))
+    bars = len(layer_names(results)) * (1 + len(results))
     texts_inches = style.text_width_inches(names) + style.text_width_inches(
         [*names, *style.COMPONENT_COLOURS]
     )
@@ -71,14 +71,14 @@ def plot_energy_by_component(results: Sequence[RunResult], axes: Axes) -> None:
             label=component,
         )
         shares = [
-            f"{100 * energy / total:.0f} %" if energy > _SHARE_TOLD * longest_uj else ""
+            f"{100 * energy / total:.0f} %" if energy > SHARE_TOLD * longest_uj else ""
             for energy, total in zip(energies_uj, totals_uj, strict=True)
         ]
         axes.bar_label(bars, shares, label_type="center", color=style.ink_on(colour), fontsize=8)
         left_uj += energies_uj
     if any(widths_uj):
         below_the_shares = [row + 0.2 for row in range(len(results))]
-        axes.errorbar(totals_uj, below_the_shares, xerr=widths_uj, **_WHISKER)
+        axes.errorbar(totals_uj, below_the_shares, xerr=widths_uj, **WHISKER)
     _tell_totals(axes, results, widths_uj)
     axes.set_yticks(range(len(results)), labels(results))
     axes.set_ylim(len(results) - 0.4, -0.6)
@@ -95,7 +95,7 @@ def plot_energy_by_layer(results: Sequence[RunResult], axes: Axes, width_inches:
     Branches are hatched. The colours are none of those that stand for components. width_inches: about how wide the
     axes are, to tell whether names fit side by side.
     """
-    names = _layer_names(results)
+    names = layer_names(results)
     bar_width = 0.8 / len(results)
     colours = style.depth_colours(len(results))
     branches = {branch for result in results for branch in result.branches}
@@ -108,7 +108,7 @@ def plot_energy_by_layer(results: Sequence[RunResult], axes: Axes, width_inches:
             bar_width,
             color=colours[index],
             edgecolor="white",
-            hatch=[_BRANCH_HATCH if name in branches else "" for name in names],
+            hatch=[BRANCH_HATCH if name in branches else "" for name in names],
         )
     axes.set_ylim(bottom=0)
     axes.set_ylabel(ENERGY_AXIS)
@@ -117,11 +117,12 @@ def plot_energy_by_layer(results: Sequence[RunResult], axes: Axes, width_inches:
     words = labels(results) if len(results) > 1 else ["trunk layer"]
     keys = [Patch(facecolor=colour, label=word) for colour, word in zip(colours, words, strict=True)]
     if branches & set(names):
-        keys.append(Patch(facecolor=colours[0], edgecolor="white", hatch=_BRANCH_HATCH, label="branch"))
+        keys.append(Patch(facecolor=colours[0], edgecolor="white", hatch=BRANCH_HATCH, label="branch"))
     style.legend_right(axes, handles=keys)
 
 
-def _layer_names(results: Sequence[RunResult]) -> list[str]:
+def layer_names(results: Sequence[RunResult]) -> list[str]:
+    """All layers and branches, in the order in which an image meets them."""
     return merged_order([[layer.name for layer in result.layers] for result in results])
 
 

@@ -21,7 +21,7 @@ from archsim.report.kinds import KINDS
 from archsim.report.style import RESULT_COLOURS, house_style
 from archsim.report.sweep_view import View, sweep_title
 from archsim.results.read import read_run
-from archsim.results.run_result import RunResult
+from archsim.results.run_result import FILES_OF_THEIR_OWN, RunResult
 from archsim.results.store import check_out_dir
 
 _CREATOR = f"archsim {__version__}"
@@ -48,7 +48,8 @@ def plot_files(kind: str, sources: Sequence[Path], out: Path, view: View = View(
     results = []
     for source in sources if not sweeps else ():
         try:
-            results.append(read_run(source, per_image=kind not in KINDS or KINDS[kind].per_image))
+            needs = KINDS[kind].needs if kind in KINDS else ("per_image",)
+            results.append(read_run(source, **{name: name in needs for name in FILES_OF_THEIR_OWN}))
         except InvalidInput as error:
             problems += error.problems
     if problems:
@@ -78,7 +79,13 @@ def content(figure: Figure, words: str, suffix: str) -> bytes:
 
 
 def draw(kind: str, results: Sequence[RunResult]) -> Figure:
-    """One kind of plot of 1 to 7 results as a figure, which no window shows and no state of pyplot holds."""
+    """One kind of plot of 1 to 7 results as a figure, which no window shows and no state of pyplot holds.
+
+    Raises InvalidInput where the kind draws fewer at a time, or the results lack what it shows.
+    """
+    problems = _count_problems(kind, len(results))
+    if problems:
+        raise InvalidInput(problems)
     return _drawn(KINDS[kind].draw, results)
 
 
@@ -121,9 +128,29 @@ def _request_problems(kind: str, sources: Sequence[Path], out: Path) -> list[Pro
         problems.append(
             Problem("--kind", "", f'found "{kind}", expected {", ".join(KINDS)}', did_you_mean(kind, KINDS))
         )
-    if not 1 <= len(sources) <= len(RESULT_COLOURS):
-        message = f"found {len(sources)} results, expected 1 to {len(RESULT_COLOURS)} side by side"
-        problems.append(Problem("RESULT", "", message, "draw them in several plots"))
+    problems += _count_problems(kind, len(sources)) + _file_problems(out)
+    return problems
+
+
+def check_picture_file(out: Path) -> None:
+    """Raise InvalidInput where a picture cannot be written there."""
+    problems = _file_problems(out)
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _count_problems(kind: str, count: int) -> list[Problem]:
+    most = 1 if kind in KINDS and KINDS[kind].only_one else len(RESULT_COLOURS)
+    if 1 <= count <= most:
+        return []
+    message = f"found {count} results, expected 1 to {most} side by side"
+    if most == 1:
+        message = f"found {count} results, of which {kind} draws one at a time"
+    return [Problem("RESULT", "", message, "draw them in several plots")]
+
+
+def _file_problems(out: Path) -> list[Problem]:
+    problems = []
     if out.suffix.lower() not in _METADATA:
         message = f'found the suffix "{out.suffix}", expected {", ".join(_METADATA)}'
         problems.append(Problem(str(out), "", message, "the suffix of the file chooses the format"))

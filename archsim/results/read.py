@@ -18,15 +18,15 @@ from archsim.config.validation import show
 from archsim.config.yaml_io import read_document
 from archsim.errors import InvalidInput, Problem
 from archsim.files import is_file, is_folder, read_bounded
-from archsim.results.run_result import ImageResult, RunResult
-from archsim.results.store import RESULT_FILES
+from archsim.results.chrome_trace import read_chrome_trace
+from archsim.results.run_result import BranchImage, ImageResult, RunResult
+from archsim.results.store import RESULT_FILES, TIMELINE_FILE
 
-RESULT_FILE, IMAGES_FILE, _ = RESULT_FILES
+RESULT_FILE, IMAGES_FILE, _, BRANCHES_FILE = RESULT_FILES
 
 Record = TypeVar("Record")
+Row = TypeVar("Row", ImageResult, BranchImage)
 _RUN = TypeAdapter(RunResult)
-_IMAGES = TypeAdapter(list[ImageResult])
-_COLUMNS = tuple(item.name for item in dataclasses.fields(ImageResult))
 _MEASURED = (
     "index",
     "cycles",
@@ -38,29 +38,38 @@ _MEASURED = (
 )
 _MOST = 1e18
 """No count, time or energy of a run is larger; what is has been made up, and what is drawn from it would fail."""
+_EMPTY_IS_NONE = ("label", "prediction", "magnitude_sum", "min_sum", "max_sum", "margin", "threshold")
 _SIMULATE_AGAIN = "simulate again with --out"
 _MAX_IMAGES_BYTES = 256 << 20
 """Two million images."""
 
 
-def read_run(path: Path, *, per_image: bool = True) -> RunResult:
+def read_run(
+    path: Path, *, per_image: bool = True, per_branch: bool = False, timeline: bool = False
+) -> RunResult:
     """The result of ``archsim simulate --out``, from its folder or from its ``result.json``.
 
-    per_image: also read ``images.csv`` beside it; False leaves ``per_image`` empty. Keys and columns that this
-    version does not know are ignored.
-    Raises InvalidInput listing every missing or unfit value (file:line:col), and for an ``images.csv`` of another run.
+    per_image, per_branch, timeline: also read ``images.csv``, ``branches.csv`` and ``timeline.json`` beside it; False
+    leaves the fields empty. Keys and columns that this version does not know are ignored.
+    Raises InvalidInput listing every missing or unfit value (file:line:col), and for a file of another run.
     """
     file = path / RESULT_FILE if is_folder(path) else path
     if not is_file(file):
         hint = "give a folder written by archsim simulate --out, or its result.json"
         raise InvalidInput([Problem(str(file), "", "found no such file, expected the result of a run", hint)])
     result = _read_result(file)
-    if not per_image:
-        return result
-    images_file = file.with_name(IMAGES_FILE)
-    complete = dataclasses.replace(result, per_image=_read_images(images_file))
-    _check_same_run(complete, images_file)
-    return complete
+    if per_image:
+        images_file = file.with_name(IMAGES_FILE)
+        result = dataclasses.replace(result, per_image=_read_rows(images_file, ImageResult))
+        _check_images(result, images_file)
+    if per_branch:
+        branches_file = file.with_name(BRANCHES_FILE)
+        result = dataclasses.replace(result, per_branch=_read_rows(branches_file, BranchImage))
+        _check_branches(result, branches_file)
+    if timeline:
+        timeline_file = file.with_name(TIMELINE_FILE)
+        result = dataclasses.replace(result, timeline=read_chrome_trace(timeline_file))
+    return result
 
 
 def read_record(file: Path, adapter: TypeAdapter[Record], hint: str) -> tuple[Record, Document]:
@@ -113,7 +122,7 @@ def _numbers(value: Any, key: str) -> Iterator[tuple[str, int | float]]:
         yield from _numbers(entry, f"{key}.{part}" if key else str(part))
 
 
-def _read_images(file: Path) -> tuple[ImageResult, ...]:
+def _read_rows(file: Path, record: type[Row]) -> tuple[Row, ...]:
     content = read_bounded(file, _MAX_IMAGES_BYTES, _SIMULATE_AGAIN)
     try:
         text = content.decode("utf-8")
@@ -123,12 +132,13 @@ def _read_images(file: Path) -> tuple[ImageResult, ...]:
         raise InvalidInput([Problem(str(file), "", message, _SIMULATE_AGAIN)]) from None
     except csv.Error as error:
         raise InvalidInput([Problem(str(file), "", f"is no CSV ({error})", _SIMULATE_AGAIN)]) from None
-    if missing := [name for name in _COLUMNS if name not in header]:
+    columns = [item.name for item in dataclasses.fields(record)]
+    if missing := [name for name in columns if name not in header]:
         message = f"found no column {', '.join(missing)}"
         raise InvalidInput([Problem(f"{file}:1:1", "", message, _SIMULATE_AGAIN)])
-    rows = [_image_cells(dict(zip(header, line, strict=False))) for line in lines]
+    rows = [_cells(dict(zip(header, line, strict=False)), columns) for line in lines]
     try:
-        images = tuple(_IMAGES.validate_python(rows))
+        found = tuple(TypeAdapter(list[record]).validate_python(rows))  # type: ignore[valid-type]
     except ValidationError as error:
         raise InvalidInput(
             Problem(
@@ -140,26 +150,27 @@ def _read_images(file: Path) -> tuple[ImageResult, ...]:
         ) from None
     wrong = [
         Problem(f"{file}:{line}", name, f"found {value}, expected a number from 0 to {_MOST:g}")
-        for line, image in enumerate(images, 2)
+        for line, row in enumerate(found, 2)
         for name in _MEASURED
-        if not 0 <= (value := getattr(image, name)) < _MOST
+        if name in columns and not 0 <= (value := getattr(row, name)) < _MOST
     ]
     if wrong:
         raise InvalidInput(wrong)
-    return images
+    return found
 
 
-def _image_cells(row: dict[str, str]) -> dict[str, Any]:
-    cells: dict[str, Any] = {name: row[name] for name in _COLUMNS if name in row}
+def _cells(row: dict[str, str], columns: Sequence[str]) -> dict[str, Any]:
+    cells: dict[str, Any] = {name: row[name] for name in columns if name in row}
     if "branches_skipped" in cells:
         cells["branches_skipped"] = tuple(name for name in row["branches_skipped"].split(";") if name)
-    for name in ("label", "prediction"):
-        # An empty cell: not known, because the network had no weights.
-        cells[name] = cells.get(name) or None
+    for name in _EMPTY_IS_NONE:
+        if name in columns:
+            # An empty cell: not known, for example because the network had no weights.
+            cells[name] = cells.get(name) or None
     return cells
 
 
-def _check_same_run(result: RunResult, images_file: Path) -> None:
+def _check_images(result: RunResult, images_file: Path) -> None:
     """Two files of one folder can be of two runs when somebody copied one of them."""
     found = Counter(image.exit for image in result.per_image)
     expected = Counter(result.exits)
@@ -170,6 +181,23 @@ def _check_same_run(result: RunResult, images_file: Path) -> None:
             f"{result.images} images of {result.cycles.total} cycles that left at {result.exits}"
         )
         raise InvalidInput([Problem(str(images_file), "", message, "the two files must be of the same run")])
+
+
+def _check_branches(result: RunResult, branches_file: Path) -> None:
+    found = Counter((row.branch, row.outcome) for row in result.per_branch)
+    left = {name: found[name, "left"] for name in result.branches}
+    skipped = {name: found[name, "skipped"] for name in result.branches}
+    expected = {name: branch.exited for name, branch in result.branches.items()}
+    pruned = {name: branch.skipped_by_dbp for name, branch in result.branches.items()}
+    is_shape_only = result.accuracy is None and not found
+    if (left, skipped) != (expected, pruned) and not is_shape_only:
+        message = (
+            f"found images that left at {left} and were skipped at {skipped}, expected as in {RESULT_FILE} "
+            f"{expected} and {pruned}"
+        )
+        raise InvalidInput(
+            [Problem(str(branches_file), "", message, "the two files must be of the same run")]
+        )
 
 
 def _message(kind: str, text: str, value: Any) -> str:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from archsim.energy.uncertainty import EnergyTerm
+from archsim.errors import InvalidInput, Problem
 from archsim.functional.statistics import BranchStatistics
 from archsim.results.host import Host
 from archsim.results.html_table import evaluate_html, run_html
 from archsim.results.paired import Discordant
+from archsim.results.timeline import Timeline
+
+FILES_OF_THEIR_OWN = ("per_image", "per_branch", "timeline")
+"""Fields of a run that are no part of its JSON object."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,8 @@ class ImageResult:
     """One image. ``cycles`` is its service, ``waiting_cycles`` its time in the queue before it.
 
     ``label`` and ``prediction`` are None where the network has no weights.
-    ``energy_uj`` is that of its service; leakage while the accelerator idles belongs to no image.
+    ``energy_uj`` is that of its service; leakage while the accelerator idles belongs to no image. ``macs`` are those
+    that were executed, on the array and on the branch unit.
     """
 
     index: int
@@ -111,6 +119,37 @@ class ImageResult:
     dram_write_bytes: int
     wasted_bytes: int
     branches_skipped: tuple[str, ...]
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class BranchImage:
+    """One image at one branch that it met: what was compared with what, and what became of it.
+
+    ``magnitude_sum``: of |a| over the tensor that the branch reads, which DBP compares with ``min_sum`` and
+    ``max_sum``; ``margin``: top-1 minus top-2 logit, which is compared with ``threshold``. None: not computed, or no
+    such bound. ``outcome``: ``skipped`` by DBP, ``passed`` (evaluated, the image went on) or ``left``.
+    """
+
+    index: int
+    branch: str
+    magnitude_sum: int | None
+    min_sum: int | None
+    max_sum: int | None
+    margin: int | None
+    threshold: int | None
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Roofs:
+    """What the accelerator can do at most in a core cycle: MACs on the array and on the branch unit, bytes."""
+
+    core_mhz: int
+    pe_array_macs_per_cycle: int
+    branch_unit_macs_per_cycle: int
+    dram_bytes_per_cycle: int
+    glb_bytes_per_cycle: int
 
 
 @dataclass(frozen=True)
@@ -125,7 +164,8 @@ class RunResult:
     what it depends on, for ranges of ratios between results (:mod:`archsim.energy.uncertainty`).
     ``energy_rows_unused`` are rows of the table that this accelerator has no use for, ``energy_rows_extrapolated``
     those that were used beyond the sizes they hold for.
-    ``per_image`` is not part of the JSON object; ``images.csv`` holds it.
+    ``roofs`` is what bounds its speed. ``per_image``, ``per_branch`` and ``timeline`` are not part of the JSON object;
+    ``images.csv``, ``branches.csv`` and ``timeline.json`` hold them, the last one only where it was asked for.
     """
 
     workload: str
@@ -161,11 +201,27 @@ class RunResult:
     energy_rows_unused: tuple[str, ...] = ()
     energy_rows_extrapolated: tuple[str, ...] = ()
     area_mm2: AreaResult | None = None
+    roofs: Roofs | None = None
     per_image: tuple[ImageResult, ...] = field(default=(), repr=False)
+    per_branch: tuple[BranchImage, ...] = field(default=(), repr=False)
+    timeline: Timeline | None = field(default=None, repr=False)
+
+    @property
+    def plot(self) -> Any:
+        """Pictures for notebooks, by kind: ``result.plot.energy()``. matplotlib is imported when this is asked for."""
+        return import_module("archsim.report.notebook").Plots(self)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object: plain dicts, lists, strings and numbers, keys in the order of the fields."""
-        return _plain(self, without="per_image")
+        return _plain(self, without=FILES_OF_THEIR_OWN)
+
+
+def roofs_of(result: RunResult) -> Roofs:
+    """What bounds a result's speed. Raises InvalidInput where it is too old to say so."""
+    if result.roofs is None:
+        message = f"missing from the result of {result.workload} on {result.arch}"
+        raise InvalidInput([Problem("RESULT", "roofs", message, "simulate again with --out")])
+    return result.roofs
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -206,9 +262,11 @@ class EvaluateResult:
         return evaluate_html(self)
 
 
-def _plain(result: RunResult | EvaluateResult, without: str = "") -> dict[str, Any]:
+def _plain(result: RunResult | EvaluateResult, without: Collection[str] = ()) -> dict[str, Any]:
     shallow = {
-        item.name: getattr(result, item.name) for item in dataclasses.fields(result) if item.name != without
+        item.name: getattr(result, item.name)
+        for item in dataclasses.fields(result)
+        if item.name not in without
     }
     return {key: _as_json(value) for key, value in shallow.items()}
 

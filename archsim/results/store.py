@@ -13,9 +13,11 @@ from typing import Any
 
 from archsim.errors import InvalidInput, Problem
 from archsim.files import write_atomic
-from archsim.results.run_result import ImageResult, LayerResult, RunResult
+from archsim.results.chrome_trace import to_chrome_trace
+from archsim.results.run_result import BranchImage, ImageResult, LayerResult, RunResult
 
-RESULT_FILES = ("result.json", "images.csv", "layers.csv")
+TIMELINE_FILE = "timeline.json"
+RESULT_FILES = ("result.json", "images.csv", "layers.csv", "branches.csv")
 
 
 def to_json_text(content: Any, indent: int | None = 2) -> str:
@@ -43,16 +45,25 @@ def check_out_dir(out_dir: Path) -> None:
 
 
 def write_run(result: RunResult, out_dir: Path) -> RunResult:
-    """Write ``result.json``, ``images.csv`` and ``layers.csv``; returns the result with their paths in ``files``."""
-    paths = [out_dir / name for name in RESULT_FILES]
+    """Write :data:`RESULT_FILES` and, where there is one, the timeline; that of an earlier run is removed.
+
+    Returns the result with the paths in ``files``.
+    """
+    names = RESULT_FILES if result.timeline is None else (*RESULT_FILES, TIMELINE_FILE)
+    paths = [out_dir / name for name in names]
     stored = dataclasses.replace(result, files=tuple(str(path) for path in paths))
-    contents = (
+    contents = [
         json_bytes(stored.to_json()),
         _csv_text(ImageResult, stored.per_image).encode(),
         _csv_text(LayerResult, stored.layers).encode(),
-    )
-    for path, content in zip(paths, contents, strict=True):
+        _csv_text(BranchImage, stored.per_branch).encode(),
+    ]
+    for path, content in zip(paths, contents, strict=False):
         write_atomic(path, content)
+    if stored.timeline is not None:
+        write_atomic(out_dir / TIMELINE_FILE, to_chrome_trace(stored.timeline))
+    else:
+        (out_dir / TIMELINE_FILE).unlink(missing_ok=True)
     return stored
 
 

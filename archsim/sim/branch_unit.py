@@ -44,15 +44,17 @@ class BranchUnit:
     def _run(self) -> Wait:
         clock, waits = self._wiring.clock, self._wiring.waits
         while True:
-            branch = yield from self.requests.receive(waits, "branch_unit", "a branch to evaluate")
+            branch = yield from self.requests.receive(waits, "branch_unit", "a branch to evaluate", "idle")
             start_cycle = clock.cycle
             self._wiring.log("branch_unit", "start", branch.branch.name)
+            key = self._wiring.begin("branch_unit", "evaluate", branch.branch.name)
             ready_cycle = max(start_cycle, self.tap.free_at_cycle) + branch.mac_cycles
             if not branch.resident:
                 yield from self._dma.fetch_branch(
                     branch.branch.name, branch.weight_address, branch.weight_bytes
                 )
             yield clock.timeout(max(0, ready_cycle - clock.cycle) + self._spec.pipeline_cycles)
+            self._wiring.end(key)
             leave = self._sealed.reveal_exit(branch.index)
             self._wiring.log("branch_unit", "exit" if leave else "go on", branch.branch.name)
             self.runs.append(BranchRun(branch.index, start_cycle, clock.cycle, leave))

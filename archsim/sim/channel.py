@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import simpy
 
 from archsim.sim.clock import Clock
+from archsim.sim.observe import NO_TILE, Observer
 
 Message = TypeVar("Message")
 
@@ -20,15 +21,22 @@ Wait = Generator[simpy.Event, Any, Any]
 
 
 class WaitList:
-    """Who waits for what, for the report of a deadlock."""
+    """Who waits for what, for the report of a deadlock and for observers."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock, observer: Observer | None = None) -> None:
+        self._clock = clock
+        self._observer = observer
         self.reasons: dict[str, str] = {}
 
-    def on(self, process: str, reason: str, event: simpy.Event) -> Wait:
-        """Wait for an event under a name."""
+    def on(self, process: str, reason: str, event: simpy.Event, what: str = "wait") -> Wait:
+        """Wait for an event under a name. what: ``idle`` where there is nothing to do until then."""
         self.reasons[process] = reason
-        value = yield event
+        if self._observer is None:
+            value = yield event
+        else:
+            key = self._observer.begin(self._clock.cycle, process, what, reason, NO_TILE, 0)
+            value = yield event
+            self._observer.end(self._clock.cycle, key)
         del self.reasons[process]
         return value
 
@@ -48,11 +56,11 @@ class Channel(Generic[Message]):
             self._reader.succeed()
             self._reader = None
 
-    def receive(self, waits: WaitList, process: str, reason: str) -> Wait:
-        """Next message, waiting for it if there is none."""
+    def receive(self, waits: WaitList, process: str, reason: str, what: str = "wait") -> Wait:
+        """Next message, waiting for it if there is none; what: as in :meth:`WaitList.on`."""
         if not self._messages:
             self._reader = self._env.event()
-            yield from waits.on(process, reason, self._reader)
+            yield from waits.on(process, reason, self._reader, what)
         return self._messages.popleft()
 
 

@@ -61,7 +61,9 @@ class Controller:
             yield self._wiring.clock.end_of_cycle()  # what starts in the cycle of the exit is paid for
             units.pe_array.abort()
             units.dma.cancel()
+        key = self._wiring.begin("controller", "result", self._program.network.name)
         yield self._wiring.clock.timeout(self._program.arch.controller.result_cycles)
+        self._wiring.end(key)
         yield from units.dma.quiet()
         self._wiring.log("controller", "done", self._program.network.name)
 
@@ -98,6 +100,7 @@ class Controller:
 
     def _on_dbp(self, report: DbpDecided, units: Units) -> None:
         branch = self._program.branches[report.branch]
+        self._wiring.log("controller", "run" if report.run else "skip", branch.branch.name)
         if branch.steps:
             units.dma.decide(branch.index, report.run)
         if not report.run:
@@ -109,6 +112,8 @@ class Controller:
             units.branch_unit.requests.send(branch)
 
     def _on_branch(self, report: BranchDecided) -> None:
+        name = self._program.branches[report.branch].branch.name
+        self._wiring.log("controller", "exit" if report.leave else "go on", name)
         self._settle(report.branch, skipped=False)
         if report.leave:
             self.left_at = report.branch

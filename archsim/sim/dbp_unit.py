@@ -24,8 +24,10 @@ class DbpUnit:
     def _run(self) -> Wait:
         clock, waits = self._wiring.clock, self._wiring.waits
         while True:
-            branch = yield from self.tensors.receive(waits, "dbp_unit", "a tensor to judge")
+            branch = yield from self.tensors.receive(waits, "dbp_unit", "a tensor to judge", "idle")
+            key = self._wiring.begin("dbp_unit", "judge", branch.branch.name)
             yield clock.timeout(max(0, self.tap.free_at_cycle - clock.cycle) + self._spec.decision_cycles)
+            self._wiring.end(key)
             run = self._sealed.reveal_run(branch.index)
             self._wiring.log("dbp_unit", "run" if run else "skip", branch.branch.name)
             self._wiring.reports.send(DbpDecided(branch.index, run))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
+from typing import NamedTuple
 
 import simpy
 
@@ -29,6 +30,7 @@ from archsim.sim.clock import Callback, on_event
 from archsim.sim.dram import Dram
 from archsim.sim.global_buffer import Client, GlobalBuffer
 from archsim.sim.messages import StoreTile, TileLoaded
+from archsim.sim.observe import NO_TILE
 from archsim.sim.wiring import Wiring
 
 BUFFER_HALVES = 2
@@ -58,6 +60,17 @@ class _Transfer:
         self.chunks_left -= 1
         if self.chunks_left == 0:
             self.done.succeed()
+
+
+class _Chunk(NamedTuple):
+    """A piece of a transfer: bytes asked for, and those that move over the DRAM channel and through the port."""
+
+    owner: str
+    tile: int
+    address: int
+    chunk_bytes: int
+    moved_bytes: int
+    port_bytes: int
 
 
 class Stream:
@@ -91,12 +104,18 @@ class Stream:
             )
 
     def transfer(
-        self, owner: str, address: int, transfer_bytes: int, plain_bytes: int | None = None, asks: str = ""
+        self,
+        owner: str,
+        address: int,
+        transfer_bytes: int,
+        plain_bytes: int | None = None,
+        asks: str = "",
+        tile: int = NO_TILE,
     ) -> Wait:
         """Hand over all chunks of a transfer, as places get free; returns the event of its completion.
 
         plain_bytes: what is on the buffer's side of coded bytes, None where they are not coded. asks: who waits for
-        free chunks, if not the stream itself.
+        free chunks, if not the stream itself. tile: of the layer ``owner``.
         """
         start, end, size = address, address + transfer_bytes, self._chunk_bytes
         transfer = _Transfer(self._wiring.clock.event(), (end - 1) // size - address // size + 1)
@@ -104,7 +123,8 @@ class Stream:
         while address < end:
             chunk_end = min(end, (address // size + 1) * size)
             yield from self.credits.acquire(self._wiring.waits, asks or name, f"a free chunk for {owner}")
-            self._wiring.log(name, "chunk", f"{owner}@{address}")
+            if self._wiring.observer is not None:
+                self._wiring.log(name, "chunk", f"{owner}@{address}")
             moved_bytes = self._dram.whole_bursts_bytes(address, chunk_end - address)
             port_bytes = moved_bytes
             if plain_bytes is not None:
@@ -112,11 +132,13 @@ class Stream:
                 port_bytes = max(shares[1] - shares[0], 1)
             self.moved[owner] += moved_bytes
             self.buffered[owner] += port_bytes
-            self._issue(address, chunk_end - address, port_bytes, transfer)
+            self._issue(_Chunk(owner, tile, address, chunk_end - address, moved_bytes, port_bytes), transfer)
             address = chunk_end
         return transfer.done
 
-    def _issue(self, address: int, chunk_bytes: int, port_bytes: int, transfer: _Transfer) -> None:
+    def _issue(self, chunk: _Chunk, transfer: _Transfer) -> None:
+        wiring, name = self._wiring, self.stream.name.lower()
+
         def finish(_: simpy.Event) -> None:
             self.credits.release()
             if self._on_quiet is not None and not self.under_way:
@@ -125,14 +147,20 @@ class Stream:
 
         def dram_access(on_done: Callback) -> None:
             is_write = self.stream is StreamId.STORE
-            self._dram.access(self.stream, address, chunk_bytes, is_write, on_done)
+            key = wiring.begin("dram", name, chunk.owner, chunk.tile, chunk.moved_bytes)
+            on_done = wiring.ends(key, on_done)
+            self._dram.access(self.stream, chunk.address, chunk.chunk_bytes, is_write, on_done)
+
+        def port_access(client: Client, on_done: Callback) -> None:
+            key = wiring.begin("global_buffer", name, chunk.owner, chunk.tile, chunk.port_bytes)
+            on_event(wiring.ends_with(key, self._glb.transfer(client, chunk.port_bytes)), on_done)
 
         if self.stream is StreamId.BRANCH:
             dram_access(finish)
         elif self.stream is StreamId.LOAD:
-            dram_access(lambda _: on_event(self._glb.transfer(Client.LOAD, port_bytes), finish))
+            dram_access(lambda _: port_access(Client.LOAD, finish))
         else:
-            on_event(self._glb.transfer(Client.STORE, port_bytes), lambda _: dram_access(finish))
+            port_access(Client.STORE, lambda _: dram_access(finish))
 
 
 class Dma:
@@ -171,7 +199,7 @@ class Dma:
         for source, size, offset, plain in self._map_loads(step, tile):
             yield from self._wait_for_producer(source, step.layer.name, "pe_array")
             done = yield from self.streams[StreamId.LOAD].transfer(
-                step.layer.name, source.address + offset, size, plain, "pe_array"
+                step.layer.name, source.address + offset, size, plain, "pe_array", tile
             )
             yield from self._waits.on("pe_array", f"the activations of {step.layer.name}", done)
 
@@ -225,14 +253,16 @@ class Dma:
                 self._waits, "dma.load", f"a buffer half for tile {tile} of {name}"
             )
             transfers = []
+            key = self._wiring.begin("dma.load", "fetch", name, tile)
             if plan.weight_load_bytes[tile]:
                 address = step.weight_address + int(plan.weight_load_offset_bytes[tile])
-                transfers.append(
-                    (yield from stream.transfer(name, address, int(plan.weight_load_bytes[tile])))
-                )
+                size = int(plan.weight_load_bytes[tile])
+                transfers.append((yield from stream.transfer(name, address, size, tile=tile)))
             for source, size, offset, plain in () if self.stops_for_maps else self._map_loads(step, tile):
                 yield from self._wait_for_producer(source, name, "dma.load")
-                transfers.append((yield from stream.transfer(name, source.address + offset, size, plain)))
+                address = source.address + offset
+                transfers.append((yield from stream.transfer(name, address, size, plain, tile=tile)))
+            self._wiring.end(key)
             self.tiles.send(TileLoaded(index, tile, tuple(transfers)))
 
     def _map_loads(self, step: Step, tile: int) -> list[tuple[TensorSource, int, int, int | None]]:
@@ -257,8 +287,14 @@ class Dma:
     def _store(self) -> Wait:
         try:
             while True:
-                message = yield from self._stores.receive(self._waits, "dma.store", "outputs to store")
+                message = yield from self._stores.receive(
+                    self._waits, "dma.store", "outputs to store", "idle"
+                )
+                key = self._wiring.begin(
+                    "dma.store", "store", self._steps[message.step].layer.name, message.tile
+                )
                 done = yield from self._transfer_store(message, "")
+                self._wiring.end(key)
                 on_event(done, partial(self._on_stored, message.step))
         except simpy.Interrupt:
             self._waits.reasons.pop("dma.store", None)
@@ -271,7 +307,8 @@ class Dma:
             size, offset = int(maps.store_bytes[message.tile]), int(maps.store_offset_bytes[message.tile])
         stream = self.streams[StreamId.STORE]
         address = step.store_address + offset
-        return stream.transfer(step.layer.name, address, size, None if maps is None else plain, asks)
+        coded = None if maps is None else plain
+        return stream.transfer(step.layer.name, address, size, coded, asks, message.tile)
 
     def _on_stored(self, step: int, _: simpy.Event) -> None:
         self.store_halves.release()

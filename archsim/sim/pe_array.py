@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import simpy
 
@@ -13,6 +14,7 @@ from archsim.sim.channel import Channel, Wait
 from archsim.sim.dma import Dma
 from archsim.sim.global_buffer import Client, GlobalBuffer
 from archsim.sim.messages import LayerDone, StoreTile
+from archsim.sim.observe import NOT_KEPT
 from archsim.sim.wiring import Wiring
 from archsim.timing.tap import WritePathTap
 
@@ -61,6 +63,7 @@ class PeArray:
         self._map_cycles = 0
         self.tiles_started = 0
         """Of all steps."""
+        self._layer_key = NOT_KEPT
         self.steps: Channel[Step] = Channel(wiring.clock)
         self.runs: list[StepRun] = []
         self._process = wiring.clock.process(self._run())
@@ -72,7 +75,7 @@ class PeArray:
     def _run(self) -> Wait:
         try:
             while True:
-                step = yield from self.steps.receive(self._waits, "pe_array", "a layer to run")
+                step = yield from self.steps.receive(self._waits, "pe_array", "a layer to run", "idle")
                 yield from self._run_step(step)
                 self._close()
                 self._wiring.reports.send(LayerDone(step.index))
@@ -86,6 +89,7 @@ class PeArray:
         assert self._started is not None
         index, start_cycle = self._started
         cycle, stood_still = self._clock.cycle, self._map_cycles
+        self._wiring.end(self._layer_key)
         self.runs.append(StepRun(index, self._tiles_started, start_cycle, cycle, stood_still))
         self._started = None
 
@@ -94,7 +98,10 @@ class PeArray:
         self._started, self._tiles_started = (step.index, self._clock.cycle), 0
         self._map_cycles = 0
         self._wiring.log("pe_array", "dispatch", name)
+        self._layer_key = self._wiring.begin("pe_array", "layer", name)
+        key = self._wiring.begin("pe_array", "dispatch", name)
         yield self._clock.timeout(self._wiring.program.arch.controller.dispatch_cycles)
+        self._wiring.end(key)
         compute_cycles = self._compute_cycles(step.index)
         streamed_bytes = plan.stream_read_bytes + plan.stream_write_bytes
         for tile in range(plan.tiles):
@@ -112,11 +119,14 @@ class PeArray:
             self._tiles_started = tile + 1
             self.tiles_started += 1
             self._wiring.log("pe_array", "tile", f"{name}/{tile}")
-            yield from self._phase(int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
+            key = self._wiring.begin("pe_array", "tile", name, tile)
+            of_tile = partial(self._phase, name, tile)
+            yield from of_tile("fill", int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
             if self._dma.stops_for_maps:
                 self._dma.halves.release()
-            yield from self._phase(int(compute_cycles[tile]), int(streamed_bytes[tile]))
-            yield from self._phase(int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
+            yield from of_tile("compute", int(compute_cycles[tile]), int(streamed_bytes[tile]))
+            yield from of_tile("drain", int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
+            self._wiring.end(key)
             yield from self._hand_on(step, tile)
 
     def _stand_still(self, transfers: Wait) -> Wait:
@@ -124,13 +134,19 @@ class PeArray:
         yield from transfers
         self._map_cycles += self._clock.cycle - start_cycle
 
-    def _phase(self, cycles: int, transfer_bytes: int) -> Wait:
+    def _phase(self, name: str, tile: int, what: str, cycles: int, transfer_bytes: int) -> Wait:
         """The array's own cycles beside a port transfer."""
-        transfer = self._glb.transfer(Client.ARRAY, transfer_bytes) if transfer_bytes else None
+        transfer = self._port(name, tile, transfer_bytes) if transfer_bytes else None
         if cycles:
+            key = self._wiring.begin("pe_array", what, name, tile)
             yield self._clock.timeout(cycles)
+            self._wiring.end(key)
         if transfer is not None and not transfer.processed:
             yield from self._waits.on("pe_array", "the port of the global buffer", transfer)
+
+    def _port(self, name: str, tile: int, transfer_bytes: int) -> simpy.Event:
+        key = self._wiring.begin("global_buffer", "array", name, tile, transfer_bytes)
+        return self._wiring.ends_with(key, self._glb.transfer(Client.ARRAY, transfer_bytes))
 
     def _hand_on(self, step: Step, tile: int) -> Wait:
         """Free the buffer half; finished outputs pass the taps and go to the DMA if they leave the chip."""

@@ -17,7 +17,7 @@ from archsim.sim.decisions import ImagePath, SealedDecisions
 from archsim.sim.dma import Dma, MapsOf, StreamId
 from archsim.sim.dram import Dram
 from archsim.sim.global_buffer import GlobalBuffer
-from archsim.sim.observe import Observer, Silent
+from archsim.sim.observe import Observer
 from archsim.sim.pe_array import PeArray, StepRun
 from archsim.sim.wiring import Wiring
 from archsim.timing.dram import DramCommands
@@ -58,8 +58,8 @@ class System:
         maps_of: MapsOf = lambda _: None,
     ) -> None:
         self.clock = clock = Clock()
-        self.waits = WaitList()
-        wiring = Wiring(clock, program, Channel(clock), self.waits, observer or Silent())
+        self.waits = WaitList(clock, observer)
+        wiring = Wiring(clock, program, Channel(clock), self.waits, observer)
         sealed = SealedDecisions(path)
         self._dram = Dram(clock, program.dram, program.arch.dram, program.dram_cycles_per_core_cycle)
         glb = GlobalBuffer(clock, program.arch.global_buffer)

@@ -4,26 +4,57 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import simpy
+
 from archsim.schedule.program import Program
 from archsim.sim.channel import Channel, Wait, WaitList
-from archsim.sim.clock import Clock
+from archsim.sim.clock import Callback, Clock, on_event
 from archsim.sim.messages import Report
-from archsim.sim.observe import Observer
+from archsim.sim.observe import NO_TILE, NOT_KEPT, Observer
 
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The clock, the program that runs, the controller's inbox, who waits for what, and who looks on."""
+    """The clock, the program that runs, the controller's inbox, who waits for what, and who looks on (None: nobody)."""
 
     clock: Clock
     program: Program
     reports: Channel[Report]
     waits: WaitList
-    observer: Observer
+    observer: Observer | None
 
     def log(self, unit: str, event: str, subject: str) -> None:
         """Tell the observer of something that happens in this cycle."""
-        self.observer.record(self.clock.cycle, unit, event, subject)
+        if self.observer is not None:
+            self.observer.record(self.clock.cycle, unit, event, subject)
+
+    def begin(self, unit: str, what: str, subject: str, tile: int = NO_TILE, amount_bytes: int = 0) -> int:
+        """Tell the observer of something that begins in this cycle; returns the key of its end."""
+        if self.observer is None:
+            return NOT_KEPT
+        return self.observer.begin(self.clock.cycle, unit, what, subject, tile, amount_bytes)
+
+    def end(self, key: int) -> None:
+        """Tell the observer that it has ended."""
+        if self.observer is not None:
+            self.observer.end(self.clock.cycle, key)
+
+    def ends(self, key: int, callback: Callback) -> Callback:
+        """A callback that tells the observer of the end first."""
+        if self.observer is None:
+            return callback
+
+        def tell(event: simpy.Event) -> None:
+            self.end(key)
+            callback(event)
+
+        return tell
+
+    def ends_with(self, key: int, event: simpy.Event) -> simpy.Event:
+        """The event, at which the observer will be told of the end."""
+        if self.observer is not None:
+            on_event(event, lambda _: self.end(key))
+        return event
 
     def start(self, process: Wait) -> None:
         """Run a process from this cycle on."""

@@ -27,7 +27,15 @@ from archsim.exits.spec import ExitsBuildSpec
 from archsim.explore.spec import SweepSpec
 from archsim.network.weights import expected_arrays
 from archsim.resources import Kind, builtin_names
-from archsim.results.run_result import EvaluateResult, ImageResult, LayerResult, RunResult
+from archsim.results.run_result import (
+    FILES_OF_THEIR_OWN,
+    BranchImage,
+    EvaluateResult,
+    ImageResult,
+    LayerResult,
+    Roofs,
+    RunResult,
+)
 from archsim.training.spec import TrainSpec
 from tests.page_scripts import REFERENCE, ROOT, script
 
@@ -325,10 +333,18 @@ def test_counters_page_has_every_action() -> None:
 def test_results_page_has_every_key() -> None:
     keys = {
         item.name
-        for record in (RunResult, EvaluateResult, ImageResult, LayerResult, *COMPARISON_RECORDS)
+        for record in (
+            RunResult,
+            EvaluateResult,
+            ImageResult,
+            LayerResult,
+            BranchImage,
+            Roofs,
+            *COMPARISON_RECORDS,
+        )
         for item in dataclasses.fields(record)
     }
-    assert keys - {"per_image"} - words_of(REFERENCE / "result-files.md") == set()
+    assert keys - set(FILES_OF_THEIR_OWN) - words_of(REFERENCE / "result-files.md") == set()
 
 
 RESULT_UNITS = {

@@ -155,11 +155,11 @@ def test_the_same_run_twice_is_the_same_but_for_the_host(tiny: Path, tmp_path: P
         result = CliRunner().invoke(cli, words)
         assert result.exit_code == 0
         files = {path.name: path.read_bytes() for path in sorted((tmp_path / "out").iterdir())}
-        assert list(files) == ["images.csv", "layers.csv", "result.json"]
+        assert list(files) == ["branches.csv", "images.csv", "layers.csv", "result.json"]
         printed, written = json.loads(result.stdout), json.loads(files.pop("result.json"))
         assert printed == written
         assert printed["files"] == [
-            str(tmp_path / "out" / n) for n in ("result.json", "images.csv", "layers.csv")
+            str(tmp_path / "out" / n) for n in ("result.json", "images.csv", "layers.csv", "branches.csv")
         ]
         assert all(f"wrote {path}\n" in result.stderr for path in printed["files"])
         stored.append((without_host(written), files))

@@ -70,7 +70,9 @@ def test_the_overview_says_what_the_command_says(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_example_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name in ("data", "import", "train"):
-        pytest.skip("downloads, reads a model of the user, or trains for minutes; all have tests of their own")
+        pytest.skip(
+            "downloads, reads a model of the user, or trains for minutes; all have tests of their own"
+        )
     monkeypatch.chdir(tmp_path)
     for words in example_of(name):
         result = CliRunner().invoke(cli, words)

@@ -88,7 +88,7 @@ def test_the_dma_does_not_peek() -> None:
     for pruned in (True, False):
         _, log = machine(CONV_HEAD[1:], dbp={"enabled": pruned}).run()
         first = next(
-            event.cycle for event in log.events if event.unit == "dma.load" and "early." in event.subject
+            event.cycle for event in log.events if event.event == "chunk" and "early." in event.subject
         )
         ends = [
             event.cycle for event in log.events if event.unit == "pe_array" and event.subject == "early.conv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from archsim.errors import InvalidInput
 from archsim.results.read import read_run
 from archsim.results.run_result import RunResult
 from archsim.results.store import write_run
-from tests.run_results import early_exit_run, image
+from tests.run_results import early_exit_run, image, observed_run
 
 
 @pytest.fixture
@@ -42,8 +43,29 @@ def line_of(file: Path, text: str) -> int:
 
 
 def test_what_was_written_is_read(stored: RunResult, tmp_path: Path) -> None:
-    assert read_run(tmp_path / "run") == stored
-    assert read_run(tmp_path / "run" / "result.json") == stored
+    assert read_run(tmp_path / "run", per_branch=True) == stored
+    assert read_run(tmp_path / "run" / "result.json", per_branch=True) == stored
+    assert read_run(tmp_path / "run") == dataclasses.replace(stored, per_branch=())
+
+
+def test_a_timeline_is_written_read_and_removed(tmp_path: Path) -> None:
+    stored = write_run(observed_run(), tmp_path)
+    assert stored.files[-1] == str(tmp_path / "timeline.json")
+    assert read_run(tmp_path, per_branch=True, timeline=True) == stored
+    assert read_run(tmp_path).timeline is None
+    write_run(early_exit_run(), tmp_path)
+    assert not (tmp_path / "timeline.json").exists()
+    assert problems_of(tmp_path, timeline=True) == [
+        f"{tmp_path / 'timeline.json'}: cannot be read: No such file or directory "
+        "(hint: simulate with --out and --timeline)"
+    ]
+
+
+def test_branches_of_another_run_are_refused(stored: RunResult, tmp_path: Path) -> None:
+    file = tmp_path / "run" / "branches.csv"
+    file.write_text(file.read_text().replace("left", "passed", 1))
+    (problem,) = problems_of(tmp_path / "run", per_branch=True)
+    assert problem.startswith(f"{file}: found images that left at {{'exit1': 2}}")
 
 
 def test_skipped_branches_and_waiting_survive(tmp_path: Path) -> None:
@@ -66,7 +88,7 @@ def test_without_images_their_file_is_not_needed(stored: RunResult, tmp_path: Pa
 
 def test_keys_of_a_later_version_are_ignored(stored: RunResult, tmp_path: Path) -> None:
     edit(tmp_path / "run", lambda content: content.update(new_key={"x": 1}))
-    assert read_run(tmp_path / "run") == stored
+    assert read_run(tmp_path / "run", per_branch=True) == stored
 
 
 def test_a_missing_file_says_what_is_expected(tmp_path: Path) -> None:
@@ -131,7 +153,7 @@ def test_images_with_unfit_cells_and_lines(stored: RunResult, tmp_path: Path) ->
     )
     assert {problem.split(": ")[0] for problem in problems[1:]} == {f"{file}:5"}
     assert f"{file}:5: exit: missing" in problems
-    assert len(problems) == 1 + 8  # prediction may be missing: a network without weights has none
+    assert len(problems) == 1 + 9  # prediction may be missing: a network without weights has none
 
 
 def test_images_without_a_column(stored: RunResult, tmp_path: Path) -> None:
