@@ -1,0 +1,133 @@
+"""The tables of docs/performance.md, measured: ``python -m tests.perf.table --data FILE --scale-sim PYTHON``.
+
+Everything is CPU time (user and system), so that a busy machine lengthens nothing; what is compared is measured in
+turns. ``NUMBA_NUM_THREADS``, ``OMP_NUM_THREADS`` and ``OPENBLAS_NUM_THREADS`` say how many threads all sides may use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archsim import api
+from archsim.results.source import Workload
+from tests.perf import functional, scale_sim, timing
+from tests.perf.clock import command_median_s
+
+TRUNK, NETWORK = "vgg16-cifar10", "vgg16-cifar10-locoexnet"
+COMMANDS = (
+    (f"simulate {NETWORK} --images 1", 1.5),
+    (f"simulate {NETWORK} --images 1 --engine segment", 1.5),
+    ("validate systolic", 0.4),
+    ("--help", 0.15),
+)
+"""Words of a command line, and the CPU seconds that it may take."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """``seconds`` of some work; ``beside``: what it is compared with; ``goal``: in words."""
+
+    work: str
+    seconds: float
+    beside: str = ""
+    beside_s: float = 0.0
+    goal: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """As a row of Markdown."""
+        ratio = ""
+        if self.beside:
+            faster = self.beside_s / self.seconds
+            ratio = f"{faster:,.0f} x faster" if faster >= 10 else f"{self.seconds / self.beside_s:.2f} x"
+        return self.work, _time(self.seconds), self.beside, _time(self.beside_s), ratio, self.goal
+
+
+def _time(seconds: float) -> str:
+    if not seconds:
+        return ""
+    return f"{1000 * seconds:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def function_rows(workload: Workload, data: Path, rounds: int) -> Iterator[Row]:
+    """The whole network, an image, beside its convolutions alone by others."""
+    for images, beside, goal in (
+        (64, "torch float32 conv2d", "<= 1.0 x, aim 0.7 x"),
+        (1, "NumPy float32 GEMM", "<= 0.8 x"),
+    ):
+        found = functional.an_image_s(workload, data, images, rounds)
+        for work in ("network", "convolutions"):
+            name = f"function, {images} at a time: {work}"
+            yield Row(name, found[work], f"{beside}, convolutions", found[beside], goal)
+
+
+def timing_rows(workload: Workload, scale_sim_s: float | None, rounds: int) -> Iterator[Row]:
+    """One image to the end of the trunk, counters included."""
+    goals = {"tile": ">= 300 x, aim 1,000 x", "segment": ">= 3,000 x, aim 10,000 x"}
+    for engine, seconds in timing.an_image_s(workload, "dense-rs", rounds).items():
+        beside = ("SCALE-Sim, the same network", scale_sim_s) if scale_sim_s else ("", 0.0)
+        yield Row(f"timing of an image, engine {engine}", seconds, *beside, goals[engine])
+
+
+def scaling_rows(rounds: int) -> Iterator[tuple[str, ...]]:
+    """How the cost of an image grows with network and array: tiles, time, time a tile."""
+    for name, arch, overrides in timing.SIZES:
+        tiles, seconds = timing.size_s(name, arch, overrides, rounds)
+        yield name, arch, " ".join(overrides), str(tiles), _time(seconds), f"{1e6 * seconds / tiles:.2f} us"
+
+
+def markdown(header: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    """Lines of a table, each as soon as it is measured."""
+    yield f"| {' | '.join(header)} |"
+    yield "|" + " --- |" * len(header)
+    for cells in rows:
+        yield f"| {' | '.join(cells)} |"
+
+
+def _measured(arguments: argparse.Namespace) -> Iterator[Row]:
+    workload, rounds = api.load(TRUNK), arguments.rounds
+    if arguments.data:
+        yield from function_rows(workload, arguments.data, rounds)
+    seconds = None
+    if arguments.scale_sim:
+        with tempfile.TemporaryDirectory() as folder:
+            layers = [layer for layer in workload.network.layers if layer.is_compute]
+            seconds = scale_sim.cpu_seconds(arguments.scale_sim, layers, Path(folder))
+    yield from timing_rows(workload, seconds, rounds)
+    for words, most_s in COMMANDS:
+        yield Row(f"`archsim {words}`", command_median_s(rounds, *words.split()), goal=f"<= {most_s} s")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m tests.perf.table", description=__doc__)
+    parser.add_argument(
+        "--data", type=Path, help="CIFAR-10 test images; without, nothing functional is measured"
+    )
+    parser.add_argument(
+        "--scale-sim", metavar="PYTHON", help="a Python that has SCALE-Sim (tests/perf/scale_sim.py)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="of which the median counts (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
+    threads = os.environ.get("NUMBA_NUM_THREADS", "all")
+    sys.stdout.write(f"CPU time, medians of {arguments.rounds}, threads: {threads}\n\n")
+    header = ("work", "CPU time", "beside", "CPU time", "ratio", "goal")
+    for line in markdown(header, (row.cells() for row in _measured(arguments))):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+    header = ("network", "accelerator", "changed", "tiles", "an image, engine segment", "a tile")
+    for line in markdown(header, scaling_rows(arguments.rounds)):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
