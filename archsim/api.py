@@ -23,7 +23,7 @@ from archsim.config.load import (
     load_workload,
     read_arch,
 )
-from archsim.energy.account import account
+from archsim.energy.account import total_pj
 from archsim.energy.area import Area
 from archsim.energy.table import ResolvedTable, resolve
 from archsim.errors import InvalidInput, Problem
@@ -306,7 +306,7 @@ def _image_result(
         exit=record.exit_name,
         cycles=record.cycles,
         waiting_cycles=0,
-        energy_uj=pj_to_uj(account(record.counters, resolved).total_pj),
+        energy_uj=pj_to_uj(total_pj(record.counters, resolved)),
         dram_read_bytes=record.dram_read_bytes,
         dram_write_bytes=record.dram_write_bytes,
         wasted_bytes=record.wasted_bytes,

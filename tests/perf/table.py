@@ -20,6 +20,7 @@ from tests.perf import functional, scale_sim, timing
 from tests.perf.clock import command_median_s
 
 TRUNK, NETWORK = "vgg16-cifar10", "vgg16-cifar10-locoexnet"
+PARTS = ("function", "timing", "commands", "sizes")
 COMMANDS = (
     (f"simulate {NETWORK} --images 1", 1.5),
     (f"simulate {NETWORK} --images 1 --engine segment", 1.5),
@@ -66,12 +67,26 @@ def function_rows(workload: Workload, data: Path, rounds: int) -> Iterator[Row]:
             yield Row(name, found[work], f"{beside}, convolutions", found[beside], goal)
 
 
-def timing_rows(workload: Workload, scale_sim_s: float | None, rounds: int) -> Iterator[Row]:
-    """One image to the end of the trunk, counters included."""
+def timing_rows(
+    workload: Workload, scale_sim_python: str, layers: Sequence[str], rounds: int
+) -> Iterator[Row]:
+    """One image to the end of the trunk, counters included, beside SCALE-Sim on the same layers or some of them."""
+    beside: tuple[str, float] = ("", 0.0)
+    if scale_sim_python:
+        trunk = [layer for layer in workload.network.layers if layer.is_compute]
+        chosen = [layer for layer in trunk if not layers or layer.name in layers]
+        with tempfile.TemporaryDirectory() as folder:
+            seconds = scale_sim.cpu_seconds(scale_sim_python, chosen, Path(folder))
+        beside = (f"SCALE-Sim, {' '.join(layers) + ' alone' if layers else 'the same network'}", seconds)
     goals = {"tile": ">= 300 x, aim 1,000 x", "segment": ">= 3,000 x, aim 10,000 x"}
     for engine, seconds in timing.an_image_s(workload, "dense-rs", rounds).items():
-        beside = ("SCALE-Sim, the same network", scale_sim_s) if scale_sim_s else ("", 0.0)
         yield Row(f"timing of an image, engine {engine}", seconds, *beside, goals[engine])
+
+
+def command_rows(rounds: int) -> Iterator[Row]:
+    """Whole commands, each in a process of its own, with warm caches."""
+    for words, most_s in COMMANDS:
+        yield Row(f"`archsim {words}`", command_median_s(rounds, *words.split()), goal=f"<= {most_s} s")
 
 
 def scaling_rows(rounds: int) -> Iterator[tuple[str, ...]]:
@@ -90,43 +105,42 @@ def markdown(header: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Iterator
 
 
 def _measured(arguments: argparse.Namespace) -> Iterator[Row]:
-    workload, rounds = api.load(TRUNK), arguments.rounds
-    if arguments.data:
+    workload, rounds, parts = api.load(TRUNK), arguments.rounds, arguments.parts
+    if "function" in parts and arguments.data:
         yield from function_rows(workload, arguments.data, rounds)
-    seconds = None
-    if arguments.scale_sim:
-        with tempfile.TemporaryDirectory() as folder:
-            layers = [layer for layer in workload.network.layers if layer.is_compute]
-            seconds = scale_sim.cpu_seconds(arguments.scale_sim, layers, Path(folder))
-    yield from timing_rows(workload, seconds, rounds)
-    for words, most_s in COMMANDS:
-        yield Row(f"`archsim {words}`", command_median_s(rounds, *words.split()), goal=f"<= {most_s} s")
+    if "timing" in parts:
+        yield from timing_rows(workload, arguments.scale_sim, arguments.scale_sim_layers, rounds)
+    if "commands" in parts:
+        yield from command_rows(rounds)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.perf.table", description=__doc__)
+    parser.add_argument("parts", nargs="*", default=PARTS, help=f"some of: {' '.join(PARTS)} (default: all)")
+    parser.add_argument("--data", type=Path, help="CIFAR-10 test images, without which nothing is computed")
+    parser.add_argument("--scale-sim", metavar="PYTHON", default="", help="one that has it (scale_sim.py)")
+    parser.add_argument("--scale-sim-layers", metavar="NAME", nargs="+", default=(), help="instead of all")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (default: 3)")
+    return parser.parse_args()
+
+
+def _print(lines: Iterator[str]) -> None:
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m tests.perf.table", description=__doc__)
-    parser.add_argument(
-        "--data", type=Path, help="CIFAR-10 test images; without, nothing functional is measured"
-    )
-    parser.add_argument(
-        "--scale-sim", metavar="PYTHON", help="a Python that has SCALE-Sim (tests/perf/scale_sim.py)"
-    )
-    parser.add_argument(
-        "--rounds", type=int, default=3, help="of which the median counts (default: %(default)s)"
-    )
-    arguments = parser.parse_args()
+    arguments = _arguments()
     threads = os.environ.get("NUMBA_NUM_THREADS", "all")
     sys.stdout.write(f"CPU time, medians of {arguments.rounds}, threads: {threads}\n\n")
-    header = ("work", "CPU time", "beside", "CPU time", "ratio", "goal")
-    for line in markdown(header, (row.cells() for row in _measured(arguments))):
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
-    sys.stdout.write("\n")
-    header = ("network", "accelerator", "changed", "tiles", "an image, engine segment", "a tile")
-    for line in markdown(header, scaling_rows(arguments.rounds)):
-        sys.stdout.write(f"{line}\n")
-        sys.stdout.flush()
+    header: tuple[str, ...] = ("work", "CPU time", "beside", "CPU time", "ratio", "goal")
+    _print(markdown(header, (row.cells() for row in _measured(arguments))))
+    if "sizes" in arguments.parts:
+        sys.stdout.write("\n")
+        header = ("network", "accelerator", "changed", "tiles", "an image, engine segment", "a tile")
+        _print(markdown(header, scaling_rows(arguments.rounds)))
 
 
 if __name__ == "__main__":
