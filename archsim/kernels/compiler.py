@@ -29,13 +29,13 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, forceinline=True)
 
 
-def _compiled(function: Callable[..., Any], **options: bool) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], forceinline: bool = False) -> Callable[..., Any]:
     compiled: Callable[..., Any]
     try:
-        compiled = numba.njit(cache=True, nogil=True, **options)(function)
+        compiled = numba.njit(cache=True, nogil=True, forceinline=forceinline)(function)
     except RuntimeError:
         # Numba refuses to decorate when neither __pycache__ nor the user's cache folder can be written.
-        compiled = numba.njit(nogil=True, **options)(function)
+        compiled = numba.njit(nogil=True, forceinline=forceinline)(function)
     return compiled
 
 

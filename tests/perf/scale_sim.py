@@ -3,15 +3,19 @@
 It needs NumPy before 2.3, so it cannot live beside archsim::
 
     python3 -m venv scale-sim && scale-sim/bin/pip install scalesim==3.0.0 "numpy<2.3"
+    python -m tests.perf.scale_sim scale-sim/bin/python conv1 conv5    # some layers of vgg16-cifar10, one by one
 """
 
 from __future__ import annotations
 
 import resource
 import subprocess
+import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from archsim import api
 from archsim.network.graph import Layer
 
 ARRAY_ROWS = ARRAY_COLS = 32
@@ -81,3 +85,17 @@ def cpu_seconds(python: str, layers: Iterable[Layer], folder: Path) -> float:
     subprocess.run([python, "-c", _DRIVER], cwd=folder, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    """Print the CPU time of each layer named, a process each."""
+    python, *names = sys.argv[1:]
+    for layer in api.load("vgg16-cifar10").network.layers:
+        if layer.name in names:
+            with tempfile.TemporaryDirectory() as folder:
+                sys.stdout.write(f"{layer.name} {cpu_seconds(python, [layer], Path(folder)):.2f} s\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
