@@ -99,9 +99,10 @@ class Counters:
             self.counts[key] = self.counts.get(key, 0) + int(amount)
 
     def merge(self, other: Counters) -> None:
-        """Add all counts of another object."""
-        for (component, action, layer), amount in other.counts.items():
-            self.add(component, action, layer, amount)
+        """Add all counts of another object, which has checked them."""
+        counts = self.counts
+        for key, amount in other.counts.items():
+            counts[key] = counts.get(key, 0) + amount
 
     def times(self, factor: int) -> Counters:
         """All counts multiplied."""

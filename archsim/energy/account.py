@@ -29,22 +29,35 @@ class EnergyReport:
 
 def account(counters: Counters, resolved: ResolvedTable) -> EnergyReport:
     """Energy of the counts. Sums run in a fixed order and round once, so equal counters give equal bits."""
-    amounts: dict[ActionKey, int] = {(action.component, action.name): 0 for action in ACTIONS}
     layers: dict[str, dict[ActionKey, int]] = {}
     for (component, action, layer), amount in counters:
-        key = (component, action)
-        amounts[key] += amount
-        layers.setdefault(layer, {})[key] = amount
-    by_action = {key: amount * resolved.energy_pj[key] for key, amount in amounts.items()}
-    by_component = {
-        name: math.fsum(energy for (component, _), energy in by_action.items() if component == name)
-        for name in COMPONENTS
-    }
+        layers.setdefault(layer, {})[component, action] = amount
+    by_action = _by_action(counters, resolved)
+    by_component = _by_component(by_action)
     by_layer = {
         layer: math.fsum(amount * resolved.energy_pj[key] for key, amount in counts.items())
         for layer, counts in sorted(layers.items())
     }
     return EnergyReport(math.fsum(by_component.values()), by_component, by_layer, by_action)
+
+
+def total_pj(counters: Counters, resolved: ResolvedTable) -> float:
+    """``account(counters, resolved).total_pj`` to the last bit, without the rest."""
+    return math.fsum(_by_component(_by_action(counters, resolved)).values())
+
+
+def _by_action(counters: Counters, resolved: ResolvedTable) -> dict[ActionKey, float]:
+    amounts: dict[ActionKey, int] = {(action.component, action.name): 0 for action in ACTIONS}
+    for (component, action, _), amount in counters.counts.items():
+        amounts[component, action] += amount
+    return {key: amount * resolved.energy_pj[key] for key, amount in amounts.items()}
+
+
+def _by_component(by_action: Mapping[ActionKey, float]) -> dict[str, float]:
+    energies: dict[str, list[float]] = {name: [] for name in COMPONENTS}
+    for (component, _), energy in by_action.items():
+        energies[component].append(energy)
+    return {name: math.fsum(found) for name, found in energies.items()}
 
 
 def energy_terms(counters: Counters, resolved: ResolvedTable, images: int = 1) -> tuple[EnergyTerm, ...]:

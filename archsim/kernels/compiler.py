@@ -17,12 +17,25 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
     A folder for the cache is not a condition: without one the kernel is compiled in each process.
     """
+    return _compiled(function)
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator: as :func:`kernel`, and made a part of every kernel that calls it.
+
+    A call hands over tables of parameters field by field, and counts references to arrays: more work than what a step
+    of an event loop has to do.
+    """
+    return _compiled(function, forceinline=True)
+
+
+def _compiled(function: Callable[..., Any], forceinline: bool = False) -> Callable[..., Any]:
     compiled: Callable[..., Any]
     try:
-        compiled = numba.njit(cache=True, nogil=True)(function)
+        compiled = numba.njit(cache=True, nogil=True, forceinline=forceinline)(function)
     except RuntimeError:
         # Numba refuses to decorate when neither __pycache__ nor the user's cache folder can be written.
-        compiled = numba.njit(nogil=True)(function)
+        compiled = numba.njit(nogil=True, forceinline=forceinline)(function)
     return compiled
 
 

@@ -35,7 +35,13 @@ class CauseSplit:
     def add(self, record: ImageRecord, causes: dict[str, Counters]) -> None:
         """Add every count of an image to that of its cause; the sum over causes grows by ``record.counters``."""
         image = _Image(record, self._burst_bytes)
-        for (component, action, layer), amount in record.counters:
+        plain = {layer.name for layer in record.layers if layer.useful and not self._is_branch(layer.name)}
+        useful = causes.setdefault("useful", Counters()).counts
+        for key, amount in record.counters.counts.items():
+            component, action, layer = key
+            if layer in plain and (component, action) not in _PER_CYCLE:  # nearly all of them
+                useful[key] = useful.get(key, 0) + amount
+                continue
             for cause, part in self._shares(image, component, action, layer, amount).items():
                 causes.setdefault(cause, Counters()).add(component, action, layer, part)
 

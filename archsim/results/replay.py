@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archsim.energy.account import account
+from archsim.energy.account import total_pj
 from archsim.energy.table import ResolvedTable
 from archsim.errors import InvalidInput, Problem
 from archsim.functional.decide import decide
@@ -128,7 +128,7 @@ def _image_result(
         exit=record.exit_name,
         cycles=record.cycles,
         waiting_cycles=0,
-        energy_uj=pj_to_uj(account(record.counters, resolved).total_pj),
+        energy_uj=pj_to_uj(total_pj(record.counters, resolved)),
         dram_read_bytes=record.dram_read_bytes,
         dram_write_bytes=record.dram_write_bytes,
         wasted_bytes=record.wasted_bytes,

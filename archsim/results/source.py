@@ -11,6 +11,7 @@ from archsim.config.load import LoadedWorkload
 from archsim.config.workload import WorkloadSpec
 from archsim.datasets import ImageBatch, iter_images
 from archsim.errors import InvalidInput, Problem
+from archsim.functional.ahead import ahead
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.shape_only import shape_only_traces
@@ -115,7 +116,10 @@ class Source:
         return self._run(batches, policy, lazy=False, zero_maps=zero_maps, progress=progress)
 
     def parts(self, policy: Policy) -> Iterator[FunctionalTrace]:
-        """Traces of some images at a time, computed only as far as the policy lets each image go."""
+        """Traces of some images at a time, computed only as far as the policy lets each image go.
+
+        Images are computed while the caller is busy with those before: two parts are in memory.
+        """
         if self.is_trace:
             yield self._stored()
             return
@@ -124,8 +128,10 @@ class Source:
             fractions, images = zero_fractions(network), self.limit or 1
             yield from shape_only_traces(network, fractions, images, self.seed)
             return
-        for batch in iter_images(self.path, _BATCH_IMAGES, limit=self.limit):
-            yield self._run([batch], policy, lazy=True, zero_maps=True, progress=None)
+        batches = iter_images(self.path, _BATCH_IMAGES, limit=self.limit)
+        yield from ahead(
+            self._run([batch], policy, lazy=True, zero_maps=True, progress=None) for batch in batches
+        )
 
     def _run(
         self,

@@ -193,6 +193,12 @@ def locate(chip: Chip, burst: int) -> tuple[int, int]:
 
 
 @kernel
+def bursts_in_row(chip: Chip, burst: int) -> int:
+    """Bursts from this one on that lie in its row, one behind the other."""
+    return 1 if chip.row_column_bank else chip.bursts_per_row - burst % chip.bursts_per_row
+
+
+@kernel
 def next_command(chip: Chip, memory: Int64Array, bank: int, row: int, column: int) -> int:
     """The command that a request for a row needs now: ``column`` (RD or WR) when the row is open, else ACT or PRE."""
     open_row = memory[chip.open_row + bank]
@@ -248,6 +254,27 @@ def issue(chip: Chip, memory: Int64Array, command: int, bank: int, row: int, cyc
         memory[chip.open_row + bank] = row
     elif command == PRE:
         memory[chip.open_row + bank] = -1
+
+
+@kernel
+def issue_columns(
+    chip: Chip, memory: Int64Array, column: int, bank: int, count: int, cycle: int, before: int
+) -> tuple[int, int]:
+    """Issue up to ``count`` equal column commands to an open row, the first in ``cycle``, all before ``before``.
+
+    Returns how many, and the cycle of the last. Each follows the one ahead of it as soon as their own distance allows:
+    whatever else held the first one back is past. They leave behind what the last of them does. A log has every
+    command, so that with one they are issued one by one.
+    """
+    distance = 1
+    for scope in range(_SCOPES):
+        limit = chip.limits + (column * _SCOPES + scope) * _COMMANDS + column
+        distance = max(distance, memory[limit])
+    issued = 1 if chip.log_entries else min(count, (before - 1 - cycle) // distance + 1)
+    last = cycle + (issued - 1) * distance
+    issue(chip, memory, column, bank, -1, last)
+    memory[chip.counts + column] += issued - 1
+    return issued, last
 
 
 @kernel

@@ -29,10 +29,12 @@ from archsim.timing.dram_constraints import (
     Chip,
     Int64Array,
     IssuedCommand,
+    bursts_in_row,
     command_count,
     earliest,
     earliest_of_all,
     issue,
+    issue_columns,
     locate,
     make_chip,
     make_memory,
@@ -154,20 +156,22 @@ def _refresh(chip: Chip, memory: Int64Array) -> None:
 def serve(chip: Chip, memory: Int64Array, arrival: int, first_burst: int, bursts: int, is_write: bool) -> int:
     """Issue every command of every burst; returns the cycle in which the last beat has moved."""
     column = WR if is_write else RD
-    for burst in range(first_burst, first_burst + bursts):
+    burst, end = first_burst, first_burst + bursts
+    while burst < end:
         bank, row = locate(chip, burst)
-        while True:
-            command = next_command(chip, memory, bank, row, column)
-            cycle = max(
-                arrival + 1, memory[chip.end + _LAST_COMMAND] + 1, earliest(chip, memory, command, bank)
-            )
-            if cycle >= memory[chip.end + _NEXT_REFRESH]:
-                _refresh(chip, memory)
-                continue
+        command = next_command(chip, memory, bank, row, column)
+        cycle = max(arrival + 1, memory[chip.end + _LAST_COMMAND] + 1, earliest(chip, memory, command, bank))
+        due = memory[chip.end + _NEXT_REFRESH]
+        if cycle >= due:
+            _refresh(chip, memory)
+            continue
+        if command == column:
+            count = min(end - burst, bursts_in_row(chip, burst))
+            issued, cycle = issue_columns(chip, memory, column, bank, count, cycle, due)
+            burst += issued
+        else:
             issue(chip, memory, command, bank, row if command == ACT else -1, cycle)
-            memory[chip.end + _LAST_COMMAND] = cycle
-            if command == column:
-                break
+        memory[chip.end + _LAST_COMMAND] = cycle
     return memory[chip.end + _LAST_COMMAND] + (chip.write_cycles if is_write else chip.read_cycles)
 
 

@@ -86,7 +86,8 @@ class RoundRobinPort:
         if unfinished(self._port, self._memory) == self._port.capacity:
             self._grow()
         self._tickets += 1
-        submit(self._port, self._memory, now_cycle, client, self._tickets - 1, transfer_bytes)
+        # Numba takes longer to recognise a member of an enumeration than to serve the transaction.
+        submit(self._port, self._memory, now_cycle, int(client), self._tickets - 1, transfer_bytes)
         return self._tickets - 1
 
     def advance(self, now_cycle: int) -> None:

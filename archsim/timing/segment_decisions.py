@@ -7,7 +7,7 @@ moved, or what it must be told first.
 from __future__ import annotations
 
 from archsim.kernels.arrays import Int64Array
-from archsim.kernels.compiler import kernel
+from archsim.kernels.compiler import inlined, kernel
 from archsim.timing import segment_state as at
 from archsim.timing.segment_memory import begin_transfer, stream_at
 from archsim.timing.segment_state import Machine
@@ -101,7 +101,7 @@ def evaluate(m: Machine, branches: Int64Array, state: Int64Array) -> int:  # noq
     return at.MOVED
 
 
-@kernel
+@inlined
 def dispatch(m: Machine, branches: Int64Array, state: Int64Array) -> int:
     """Controller: the next step for the array, which is free, if no decision is in its way."""
     step = state[at.NEXT_STEP]

@@ -13,7 +13,7 @@ the answer is in the state.
 from __future__ import annotations
 
 from archsim.kernels.arrays import Int64Array
-from archsim.kernels.compiler import kernel
+from archsim.kernels.compiler import inlined, kernel
 from archsim.timing import segment_state as at
 from archsim.timing.dram_constraints import NEVER
 from archsim.timing.segment_decisions import ask_branch_unit, dispatch, evaluate, judge, open_decision
@@ -77,7 +77,7 @@ def run_segment(
         state[at.NOW] = following
 
 
-@kernel
+@inlined
 def _settle(  # noqa: PLR0912
     m: Machine,
     parts: Memories,
@@ -122,13 +122,13 @@ def _settle(  # noqa: PLR0912
             return at.IDLE
 
 
-@kernel
+@inlined
 def _is_finished(m: Machine, state: Int64Array) -> bool:
     done = state[at.NEXT_STEP] == m.steps and state[at.ARRAY_STEP] == at.NOBODY and state[at.OPEN] == 0
     return state[at.LEFT_AT] != at.NOBODY or done
 
 
-@kernel
+@inlined
 def _next_own_event(m: Machine, state: Int64Array) -> int:
     """The first cycle after this one in which a unit has something due, memory apart."""
     now, first = state[at.NOW], NEVER
@@ -146,7 +146,7 @@ def _next_own_event(m: Machine, state: Int64Array) -> int:
 
 
 # -- array ------------------------------------------------------------------------------------------------------------
-@kernel
+@inlined
 def _array(  # noqa: PLR0911, PLR0912
     m: Machine,
     parts: Memories,
@@ -196,7 +196,7 @@ def _array(  # noqa: PLR0911, PLR0912
     return True
 
 
-@kernel
+@inlined
 def _begin(
     m: Machine, parts: Memories, state: Int64Array, port_memory: Int64Array, phase: int, cycles: int, size: int
 ) -> None:  # fmt: skip
@@ -205,7 +205,7 @@ def _begin(
         array_transfer(m, parts, state, port_memory, at.ARRAY_CLIENT, size)
 
 
-@kernel
+@inlined
 def _begin_fill(
     m: Machine, parts: Memories, tiles: Int64Array, state: Int64Array, port_memory: Int64Array, tile: int
 ) -> None:
@@ -262,7 +262,7 @@ def _end_storing(m: Machine, steps: Int64Array, branches: Int64Array, state: Int
     return True
 
 
-@kernel
+@inlined
 def _end_tile(
     m: Machine, tiles: Int64Array, steps: Int64Array, branches: Int64Array, state: Int64Array, step: int, tile: int
 ) -> None:  # fmt: skip
@@ -286,7 +286,7 @@ def _end_tile(
     _close_tile(m, steps, branches, state, step)
 
 
-@kernel
+@inlined
 def _close_tile(m: Machine, steps: Int64Array, branches: Int64Array, state: Int64Array, step: int) -> None:
     """On to the next tile; at the end of a step, ask what it decides."""
     tapped, decides = steps[step, at.TAPPED_BY], steps[step, at.DECIDES]
@@ -305,7 +305,7 @@ def _close_tile(m: Machine, steps: Int64Array, branches: Int64Array, state: Int6
         ask_branch_unit(m, state, decides)
 
 
-@kernel
+@inlined
 def _end_run(m: Machine, state: Int64Array) -> None:
     words = m.runs + state[at.RUNS] * at.RUN_WORDS
     state[words + at.RUN_STEP], state[words + at.RUN_TILES] = state[at.ARRAY_STEP], state[at.TILES_STARTED]
@@ -315,7 +315,7 @@ def _end_run(m: Machine, state: Int64Array) -> None:
 
 
 # -- DMA --------------------------------------------------------------------------------------------------------------
-@kernel
+@inlined
 def _load(m: Machine, tiles: Int64Array, steps: Int64Array, state: Int64Array) -> int:  # noqa: PLR0911
     """Take a half for the next tile, then start its loads one after the other; the stream is idle."""
     step = state[at.LOAD_STEP]
@@ -367,7 +367,7 @@ def _load(m: Machine, tiles: Int64Array, steps: Int64Array, state: Int64Array) -
     return at.MOVED
 
 
-@kernel
+@inlined
 def _store(m: Machine, tiles: Int64Array, steps: Int64Array, state: Int64Array) -> bool:
     """Start the storing of the next outputs, of which there are some."""
     if state[stream_at(m, at.STORE) + at.IS_ACTIVE] or state[at.CANCELLED]:
@@ -382,7 +382,7 @@ def _store(m: Machine, tiles: Int64Array, steps: Int64Array, state: Int64Array) 
     return True
 
 
-@kernel
+@inlined
 def _begin_store(m: Machine, tiles: Int64Array, state: Int64Array, step: int, tile: int, slot: int) -> None:
     state[m.store_slots + slot * at.SLOT_WORDS + at.SLOT_STATE] = 1 + step
     address, size = tiles[tile, at.STORE_ADDRESS], tiles[tile, at.STORE_BYTES]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from archsim.kernels.arrays import Int64Array
-from archsim.kernels.compiler import kernel
+from archsim.kernels.compiler import inlined, kernel
 from archsim.timing import segment_state as at
 from archsim.timing.dram_constraints import NEVER, Chip
 from archsim.timing.dram_frfcfs_kernel import (
@@ -43,13 +43,13 @@ class Memories(NamedTuple):
     controller: Controller
 
 
-@kernel
+@inlined
 def stream_at(m: Machine, stream: int) -> int:
     """Address of the words of a stream."""
     return m.streams + stream * at.STREAM_WORDS
 
 
-@kernel
+@inlined
 def begin_transfer(
     m: Machine, state: Int64Array, stream: int, owner: int, slot: int, address: int, size: int, plain: int
 ) -> None:
@@ -70,7 +70,7 @@ def begin_transfer(
         state[slots + slot * at.SLOT_WORDS + at.SLOT_LEFT] += chunks
 
 
-@kernel
+@inlined
 def hand_over(m: Machine, parts: Memories, state: Int64Array, port_memory: Int64Array, stream: int) -> bool:
     """Hand over chunks of an active stream while there are free places; whether it may."""
     words = stream_at(m, stream)
@@ -106,14 +106,14 @@ def hand_over(m: Machine, parts: Memories, state: Int64Array, port_memory: Int64
     return True
 
 
-@kernel
+@inlined
 def _ask(m: Machine, state: Int64Array, stream: int, index: int) -> None:
     words = stream_at(m, stream)
     state[m.asked + stream * m.outstanding + state[words + at.ASKED]] = index
     state[words + at.ASKED] += 1
 
 
-@kernel
+@inlined
 def _finish(m: Machine, state: Int64Array, index: int) -> None:
     """A chunk has arrived."""
     chunk, stream = m.chunks + index * at.CHUNK_WORDS, index // m.outstanding
@@ -133,7 +133,7 @@ def _finish(m: Machine, state: Int64Array, index: int) -> None:
         state[at.STORE_HALVES] += 1
 
 
-@kernel
+@inlined
 def arrive(
     m: Machine,
     parts: Memories,
@@ -172,7 +172,7 @@ def arrive(
             _ask(m, state, at.STORE, index)
 
 
-@kernel
+@inlined
 def array_transfer(
     m: Machine, parts: Memories, state: Int64Array, port_memory: Int64Array, client: int, size: int
 ) -> None:
@@ -181,7 +181,7 @@ def array_transfer(
     state[at.ARRAY_PORT] = 1
 
 
-@kernel
+@inlined
 def _first_done(m: Machine, state: Int64Array) -> int:
     """The chunk in the DRAM that is done first, of equals the one submitted first."""
     found, cycle, ticket = at.NOBODY, NEVER, NEVER
@@ -218,7 +218,7 @@ def _collect(
                 state[chunk + at.CHUNK_DONE] = completed[row, 0]
 
 
-@kernel
+@inlined
 def submit_asked(
     m: Machine, parts: Memories, state: Int64Array, memory: Int64Array, transfers: Int64Array
 ) -> None:
@@ -242,14 +242,14 @@ def submit_asked(
         state[words + at.ASKED] = 0
 
 
-@kernel
+@inlined
 def has_room(m: Machine, controller: Controller, memory: Int64Array, transfers: Int64Array) -> bool:
     """Whether the ring of a FR-FCFS controller holds whatever may be submitted in a cycle."""
     waiting = memory[controller.registers + TAIL] - memory[controller.registers + OLDEST]
     return waiting + 3 * m.outstanding <= len(transfers)
 
 
-@kernel
+@inlined
 def next_arrival(
     m: Machine,
     parts: Memories,
@@ -279,7 +279,7 @@ def next_arrival(
     return min(first, -(-done // m.ratio))
 
 
-@kernel
+@inlined
 def is_quiet(m: Machine, state: Int64Array) -> bool:
     """No chunk is under way."""
     under_way = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,22 @@ def test_core_equals_the_per_cycle_oracle(gaps, timing, shape, mapping) -> None:
     issued = [Command(command.cycle, command.name, command.bank, command.row) for command in core.log()]
     assert issued == oracle.log[: len(issued)]
     assert all(command.name in ("PRE", "REF") for command in oracle.log[len(issued) :])
+
+
+@settings(max_examples=120, deadline=None)
+@given(gaps_and_requests, timings, shapes, st.sampled_from(MAPPINGS), st.sampled_from([256, 2048]))
+def test_a_run_of_bursts_leaves_what_its_bursts_leave_one_by_one(
+    gaps, timing, shape, mapping, row_bytes
+) -> None:
+    """Where nothing is logged, consecutive bursts of a row are issued in one step."""
+    chip = preset(*shape, **timing).model_copy(update={"row_bytes": row_bytes})
+    runs, singles = InOrderDram(chip, mapping), InOrderDram(chip, mapping, log_entries=1)
+    for cycle, address, size, is_write in timed(gaps):
+        runs.submit(cycle, address, 4 * size, is_write)
+        singles.submit(cycle, address, 4 * size, is_write)
+    np.testing.assert_array_equal(runs.memory[: runs.chip.log], singles.memory[: singles.chip.log])
+    np.testing.assert_array_equal(runs.memory[runs.chip.end :], singles.memory[singles.chip.end :])
+    np.testing.assert_array_equal(runs.drain(), singles.drain())
 
 
 @pytest.mark.parametrize(

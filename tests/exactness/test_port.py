@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archsim.timing.port import RoundRobinPort
+from archsim.sim.global_buffer import Client
+from archsim.timing.port import RoundRobinPort, submit
 from tests.oracle.port_oracle import PortOracle, completions
 
 
@@ -53,3 +54,12 @@ def test_busy_cycles_are_the_bursts() -> None:
     port = RoundRobinPort(width_bytes=8, burst_bytes=64, clients=1)
     replay(port, [(0, 0, 100), (50, 0, 1)])
     assert port.busy_cycles == 8 + 5 + 1
+
+
+def test_a_client_of_an_enumeration_is_its_number() -> None:
+    """Numba would compile the kernel once more, and take longer to recognise the member than to serve it."""
+    port = RoundRobinPort(8, 32, 3)
+    port.submit(0, 1, 64)
+    compiled = list(submit.signatures)
+    port.submit(0, Client.LOAD, 64)
+    assert submit.signatures == compiled

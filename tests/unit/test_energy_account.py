@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsim.counters import ACTIONS, COMPONENTS, Counters
-from archsim.energy.account import account
+from archsim.energy.account import account, total_pj
 from archsim.energy.table import ResolvedTable
 from tests.unit.energy_cases import resolved
 
@@ -64,6 +64,7 @@ def test_parts_add_up_exactly_and_doubling_doubles(counts: dict[tuple[tuple[str,
     counters = counters_of(counts)
     report, twice = account(counters, RESOLVED), account(counters, doubled(RESOLVED))
     assert report.total_pj == math.fsum(report.by_component.values())
+    assert total_pj(counters, RESOLVED) == report.total_pj
     for name in COMPONENTS:
         parts = [energy for (component, _), energy in report.by_action.items() if component == name]
         assert report.by_component[name] == math.fsum(parts)
