@@ -43,7 +43,7 @@ from archsim.validation import golden_csv
 DOCS = Path(__file__).resolve().parent
 REFERENCE, FUZZ = DOCS / "reference", DOCS / "explanation" / "fuzz.json"
 GENERATED = (*sorted(REFERENCE.glob("*.md")), DOCS / "explanation" / "trust.md")
-NOT_RUN = ("data", "import", "train")
+NOT_RUN = ("data", "export-rtl", "import", "train")
 """Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""
 API = (
     "archsim:load",
