@@ -63,7 +63,7 @@ def export_rtl(
 
 def _export(unit: str, arch: str, overrides: tuple[str, ...], path: Path) -> None:
     from archsim.config.load import load_arch
-    from archsim.results.store import write_atomic
+    from archsim.files import write_atomic
     from archsim.rtl.units import make_unit
     from archsim.rtl.verilog import verilog_of
 
