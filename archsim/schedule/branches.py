@@ -83,6 +83,15 @@ def classifier_bytes(branch: Branch, arch: ArchSpec) -> int:
     return branch.layers[-1].weights * arch.precision.weight_bits // 8 if arch.branch_unit.macs else 0
 
 
+def classifier_cycles(features: int, units: int, lanes: int) -> int:
+    """Cycles of a classifier on the branch unit: its lanes work on one logit at a time.
+
+    >>> classifier_cycles(512, 10, 16), classifier_cycles(24, 10, 16)
+    (320, 20)
+    """
+    return units * -(-features // lanes)
+
+
 def branch_steps(
     network: Network, arch: ArchSpec, runs: tuple[Run, ...], addresses: list[int]
 ) -> tuple[BranchStep, ...]:
@@ -111,7 +120,7 @@ def branch_steps(
                 weight_bytes=sizes[index],
                 weight_address=addresses[index],
                 resident=resident,
-                mac_cycles=max(-(-classifier.macs // lanes), units) if lanes else 0,
+                mac_cycles=classifier_cycles(classifier.macs // units, units, lanes) if lanes else 0,
             )
         )
     return tuple(steps)
