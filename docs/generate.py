@@ -32,7 +32,7 @@ from archsim.importing.operators import OPERATORS
 from archsim.training.spec import TrainSpec
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
-NOT_RUN = ("data", "import", "train")
+NOT_RUN = ("data", "export-rtl", "import", "train")
 """Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""
 Kept = dict[str, str]
 """Last cell of a row of the page as it is, by the first."""

@@ -49,6 +49,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "archsim.cli.report:report",
         "One self-contained HTML page of a result: numbers, pictures, images, configuration, how to run it again.",
     ),
+    "export-rtl": (
+        "archsim.cli.export_rtl:export_rtl",
+        "Verilog of a supporting module, equal to the simulated one in every bit and cycle; its gates.",
+    ),
     "energy": ("archsim.cli.energy:energy", "Exchange energy tables with Accelergy and Timeloop."),
     "data": (
         "archsim.cli.data:data",

@@ -115,7 +115,7 @@ class DramSpec(ConfigModel):
 
 class BranchUnitSpec(ConfigModel):
     macs: Annotated[int, Field(ge=0, le=4096)] = 16
-    """MAC lanes; a fully connected layer takes ceil(weights / macs) cycles. 0: none; classifiers run on the array."""
+    """MAC lanes; a logit takes ceil(features / macs) cycles. 0: none; classifiers run on the array."""
     tap_lanes: Annotated[int, Field(ge=1, le=1024)] = 16
     """Activations that the pooling registers on the write path take in a cycle."""
     weight_sram_kib: Annotated[int, Field(ge=0, le=1 << 16)] = 24

@@ -42,7 +42,7 @@ class BranchUnit(Component):
     configuration has to be of: words (of weights, for one logit), units (logits), weight_base, shift (of the pool),
     is_signed, threshold, never (no threshold).
     weight_words: words of its weights that are there. weight_address, bias_address -> weight_data, bias_data one cycle
-    later. decided: for one cycle, with leave, prediction, margin. flush: forget everything.
+    later. decided: for one cycle, with decided_branch, leave, prediction, margin. flush: forget everything.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class BranchUnit(Component):
                 "bias_address": Out(UNIT_BITS),
                 "bias_data": In(logit_bits),
                 "decided": Out(1),
+                "decided_branch": Out(BRANCH_BITS),
                 "leave": Out(1),
                 "prediction": Out(UNIT_BITS),
                 "margin": Out(logit_bits + 1),
@@ -126,11 +127,12 @@ class BranchUnit(Component):
         branch, next_branch = Signal(BRANCH_BITS), Signal(BRANCH_BITS)
         bank, next_bank = Signal(), Signal()
         word, unit, address = Signal(self.pooling.word_bits), Signal(UNIT_BITS), Signal(ADDRESS_BITS)
-        # The tensor of a request is the one under way, or the last one that was completed.
-        under_way = Signal(init=0)
+        # The tensor of a request is the one under way, or the last one that was completed: its first group was taken
+        # in the cycle before the request at the latest.
+        under_way = Signal()
         with m.If(self.group_valid):
             m.d.sync += under_way.eq(~self.group_last)
-        tensor_bank = self.pooling.filling ^ ~(under_way | self.group_valid)
+        tensor_bank = self.pooling.filling ^ ~under_way
         is_idle = ~running | (self.decided & ~self.leave)
         starts = is_idle & (has_next | self.request)
         serves_next = is_idle & has_next
@@ -141,6 +143,7 @@ class BranchUnit(Component):
             ),
             serving_bank.eq(Mux(serves_next, next_bank, Mux(is_idle & self.request, tensor_bank, bank))),
         ]
+        m.d.comb += self.decided_branch.eq(branch)
         m.d.sync += [branch.eq(self.serving), bank.eq(serving_bank)]
         with m.If(starts):
             m.d.sync += [running.eq(1), is_issued.eq(0)]

@@ -95,7 +95,7 @@ def test_every_command_is_shown_on_a_page() -> None:
         if found["language"] in ("bash", "console")
         for line in found["body"].splitlines()
     ]
-    assert {found[1] for found in map(re.compile(r"(?:\$ )?archsim (\w+)").match, lines) if found} == set(
+    assert {found[1] for found in map(re.compile(r"(?:\$ )?archsim ([\w-]+)").match, lines) if found} == set(
         COMMANDS
     )
 
@@ -256,7 +256,7 @@ def test_keys_are_found_at_every_depth() -> None:
 
 def test_command_line_page_has_every_command_and_option() -> None:
     text = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^## archsim (\w+)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE))
+    sections = dict(re.findall(r"^## archsim ([\w-]+)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE))
     assert set(sections) == set(COMMANDS)
     for name, section in sections.items():
         command = cli.get_command(cli.make_context("archsim", ["list"]), name)

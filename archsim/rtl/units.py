@@ -1,0 +1,39 @@
+"""The units that are there in RTL, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from archsim.config.arch import ArchSpec
+from archsim.errors import InvalidInput, MissingExtra, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from amaranth.lib.wiring import Component
+
+UNITS: dict[str, str] = {
+    "dbp_unit": "archsim.rtl.dbp_unit:DbpUnit",
+    "branch_unit": "archsim.rtl.branch_unit:BranchUnit",
+    "exit_controller": "archsim.rtl.exit_controller:ExitController",
+    "requantiser": "archsim.rtl.requantiser:Requantiser",
+}
+"""Where each unit is; its class makes one of an architecture with ``of``."""
+
+
+def make_unit(name: str, arch: ArchSpec) -> Component:
+    """A unit with the parameters of an architecture.
+
+    Raises InvalidInput for a name that is no unit and for parameters that are not in RTL; MissingExtra("rtl").
+    """
+    from importlib import import_module
+
+    if name not in UNITS:
+        raise InvalidInput([Problem(name, "", "no unit of this name is there in RTL", did_you_mean(name, UNITS))])
+    module, _, attribute = UNITS[name].partition(":")
+    try:
+        of: Callable[[ArchSpec], Component] = getattr(import_module(module), attribute).of
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "amaranth":
+            raise
+        raise MissingExtra("rtl", "RTL") from None
+    return of(arch)
