@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,48 +15,102 @@ from archsim.results.defaults import DEFAULT_ARCH
 @click.command("export-rtl")
 @click.argument("unit")
 @click.option(
-    "--arch", default=DEFAULT_ARCH, show_default=True, metavar="A", help="Accelerator that has the unit: path or name."
+    "--arch",
+    default=DEFAULT_ARCH,
+    show_default=True,
+    metavar="A",
+    help="Accelerator that has the unit: path or name.",
 )
 @set_option
 @click.option("-o", "--out", metavar="FILE", help="Verilog file to write.")
 @click.option(
-    "--gates", is_flag=True, help="Print gates, flip-flops, levels and what they cost; all units where UNIT is all."
+    "--gates",
+    is_flag=True,
+    help="Print gates, flip-flops, levels and what they cost; all units where UNIT is all.",
+)
+@click.option(
+    "--lanes", metavar="N,N...", help="With --gates: for these numbers of lanes of DBP unit and branch unit."
 )
 @json_option
 def export_rtl(
-    unit: str, arch: str, overrides: tuple[str, ...], out: str | None, gates: bool, as_json: bool
+    unit: str,
+    arch: str,
+    overrides: tuple[str, ...],
+    out: str | None,
+    gates: bool,
+    lanes: str | None,
+    as_json: bool,
 ) -> None:
     """Verilog of a supporting module, equal to the simulated one in every bit and cycle; its gates.
 
     \b
     Example:
       archsim export-rtl dbp_unit --arch locoexnet-65nm -o dbp_unit.v
-      archsim export-rtl dbp_unit --gates
+      archsim export-rtl all --gates --lanes 4,8,16,32
 
     UNIT is dbp_unit, branch_unit, exit_controller or requantiser. Needs the extra rtl; Yosys, which it brings, takes a
     minute or more when it is started for the first time.
     """
-    from archsim.config.load import load_arch
-    from archsim.rtl.units import UNITS, make_unit
-
     if out is None and not gates:
         raise click.UsageError("What is wanted? -o FILE writes Verilog, --gates prints gates.")
     if out is not None and unit == "all":
         raise click.UsageError("-o writes one unit.")
-    spec = load_arch(arch, overrides)
-    names = tuple(UNITS) if unit == "all" else (unit,)
-    made = [make_unit(name, spec) for name in names]
     if out is not None:
-        from archsim.results.store import write_atomic
-        from archsim.rtl.verilog import verilog_of
-
-        write_atomic(Path(out), verilog_of(made[0], unit).encode())
-        note_files([out])
+        _export(unit, arch, overrides, Path(out))
     if gates:
-        from archsim.rtl.overhead import overhead_of
+        _print_gates(unit, arch, overrides, _counts(lanes), as_json)
 
-        rows = overhead_of(spec, names).rows()
-        if as_json:
-            print_json({"arch": spec.name, "units": rows})
-        else:
-            print_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
+
+def _export(unit: str, arch: str, overrides: tuple[str, ...], path: Path) -> None:
+    from archsim.config.load import load_arch
+    from archsim.results.store import write_atomic
+    from archsim.rtl.units import make_unit
+    from archsim.rtl.verilog import verilog_of
+
+    write_atomic(path, verilog_of(make_unit(unit, load_arch(arch, overrides)), unit).encode())
+    note_files([str(path)])
+
+
+def _counts(lanes: str | None) -> list[int | None]:
+    if lanes is None:
+        return [None]
+    counts = lanes.split(",")
+    if not all(count.isdecimal() and int(count) > 0 for count in counts):
+        raise click.BadParameter(f'found "{lanes}", expected numbers like 4,8,16', param_hint="--lanes")
+    return [int(count) for count in counts]
+
+
+def _print_gates(
+    unit: str, arch: str, overrides: tuple[str, ...], counts: list[int | None], as_json: bool
+) -> None:
+    from archsim.config.load import load_arch
+    from archsim.rtl.units import UNITS, make_unit
+
+    names = tuple(UNITS) if unit == "all" else (unit,)
+    keys = ("dbp_unit.lanes", "branch_unit.macs", "branch_unit.tap_lanes")
+    archs = [
+        load_arch(arch, [*overrides, *(f"{key}={count}" for key in keys if count is not None)])
+        for count in counts
+    ]
+    for name in names:
+        make_unit(name, archs[0])  # says what is wrong before minutes of synthesis
+
+    from archsim.rtl.overhead import overhead_of
+
+    found = [overhead_of(spec, names) for spec in archs]
+    units = [row for overhead in found for row in overhead.rows()]
+    classifiers = [row for overhead in found for row in overhead.classifier_rows()]
+    if as_json:
+        print_json({"arch": archs[0].name, "units": units, "classifiers": classifiers})
+        return
+    print_rows(units)
+    if "branch_unit" in names:
+        click.echo()
+        print_rows(classifiers)
+
+
+def print_rows(rows: list[dict[str, Any]]) -> None:
+    """A table of rows with the same keys."""
+    cells = [["-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+              for value in row.values()] for row in rows]  # fmt: skip
+    print_table(list(rows[0]), cells, left={0} if "unit" in rows[0] else ())

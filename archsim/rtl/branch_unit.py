@@ -1,4 +1,4 @@
-"""The branch unit as RTL: pooling registers, MAC lanes, running top-2, margin comparison.
+r"""The branch unit as RTL: pooling registers, MAC lanes, running top-2, margin comparison.
 
 ::
 
@@ -9,7 +9,7 @@
     products        ---------------------------- X last X
     logit           --------------------------------------- X last X               tree, bias, accumulator
     top-2           -------------------------------------------------- X all X
-    decided         ________________________________________________________/^^\\    margin compared with the threshold
+    decided         ________________________________________________________/^^\    margin compared with the threshold
 
 The last word of weights is asked for in cycle c; the decision is visible in c + 1 + ``pipeline_cycles``, of which
 five are needed. Twin of :class:`archsim.sim.branch_unit.BranchUnit`, :func:`archsim.kernels.margin.top_two` and the
@@ -98,11 +98,10 @@ class BranchUnit(Component):
             problems.append(("pipeline_cycles", f"{unit.pipeline_cycles}, expected {STAGES} or more", hint))
         if problems:
             raise InvalidInput(
-                Problem(arch.name, f"branch_unit.{key}", f"found {text}", hint) for key, text, hint in problems
+                Problem(arch.name, f"branch_unit.{key}", f"found {text}", hint)
+                for key, text, hint in problems
             )
-        return cls(
-            unit.macs, bits.activation_bits, bits.weight_bits, bits.psum_bits, unit.pipeline_cycles
-        )
+        return cls(unit.macs, bits.activation_bits, bits.weight_bits, bits.psum_bits, unit.pipeline_cycles)
 
     def elaborate(self, platform: Any) -> Any:
         """The circuit."""
@@ -192,10 +191,16 @@ class BranchUnit(Component):
             ]
             products.append(product)
         bias, bias_later = Signal(signed(self.logit_bits)), Signal(signed(self.logit_bits))
-        flags_features, flags_products, flags_logit = (Signal(len(flags), name=f"flags_{i}") for i in range(3))
+        flags_features, flags_products, flags_logit = (
+            Signal(len(flags), name=f"flags_{i}") for i in range(3)
+        )
         logit = Signal(signed(self.logit_bits))
         m.d.sync += [bias.eq(self.bias_data), bias_later.eq(bias)]
-        m.d.sync += [flags_features.eq(flags), flags_products.eq(flags_features), flags_logit.eq(flags_products)]
+        m.d.sync += [
+            flags_features.eq(flags),
+            flags_products.eq(flags_features),
+            flags_logit.eq(flags_products),
+        ]
         with m.If(flags_products[0]):
             m.d.sync += logit.eq(Mux(flags_products[1], bias_later, logit) + adder_tree(products))
         return logit, flags_logit[0] & flags_logit[2], flags_logit[3:]

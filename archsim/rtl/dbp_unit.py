@@ -28,7 +28,7 @@ SUM_BITS = 40
 
 
 class DbpUnit(Component):
-    """Sums |a| of ``lanes`` activations a cycle and says, once a tensor is complete, whether its branch is worth running.
+    """Sums |a| of ``lanes`` activations a cycle and says, once a tensor is complete, whether its branch is to run.
 
     group_keep: lanes that hold a value. min_sum, max_sum: run iff min_sum <= sum <= max_sum; all ones for no maximum.
     magnitude_sum: of the groups so far. decided: for one cycle, with run. flush: forget everything.

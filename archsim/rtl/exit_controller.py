@@ -1,15 +1,15 @@
-"""The exit controller as RTL: dispatches steps, asks for decisions, stops everything at an exit.
+r"""The exit controller as RTL: dispatches steps, asks for decisions, stops everything at an exit.
 
 ::
 
     cycle           t        t+1 ...    d        d+1 ...  d+R
-    layer_done    __/^^\\____________________________________
-    judge         __/^^\\____________________________________   the step that is done has a branch that DBP decides about
-    dbp_decided   ______________/^^\\________________________
-    evaluate      ______________/^^\\________________________   run: ask the branch unit
-    branch_decided, branch_leave ____/^^\\___________________
-    abort         ___________________/^^\\___________________   array stops, DMA cancels, units flush
-    done          ______________________________________/^^\\   result written, memory quiet
+    layer_done    __/^^\____________________________________
+    judge         __/^^\____________________________________   the step has a branch that DBP decides about
+    dbp_decided   ______________/^^\________________________
+    evaluate      ______________/^^\________________________   run: ask the branch unit
+    branch_decided, branch_leave ____/^^\___________________
+    abort         ___________________/^^\___________________   array stops, DMA cancels, units flush
+    done          ______________________________________/^^\   result written, memory quiet
 
 Every answer is given in the cycle of the question. Twin of :class:`archsim.sim.controller.Controller`.
 """
@@ -96,7 +96,10 @@ class ExitController(Component):
             self.dispatch_step.eq(next_step),
             self.step_address.eq(Mux(dispatch, next_step, self._step)),
         ]
-        m.d.sync += [self._step.eq(self.step_address), self._next_step.eq(Mux(dispatch, next_step + 1, next_step))]
+        m.d.sync += [
+            self._step.eq(self.step_address),
+            self._next_step.eq(Mux(dispatch, next_step + 1, next_step)),
+        ]
         m.d.sync += self._is_free.eq(is_free & ~dispatch)
         self._finish(m, leaves, running & ~leaves & is_free & at_end & ~open_now.any())
         return m
@@ -127,7 +130,10 @@ class ExitController(Component):
         waits, waiting_branch = Signal(), Signal(BRANCH_BITS)
         from_dbp = self.dbp_decided & self.dbp_run & ~runs_on_array & ~leaves
         from_layer = asks & ~self.judges
-        m.d.sync += [waits.eq(from_dbp & (from_layer | waits)), waiting_branch.eq(Mux(waits, waiting_branch, self.branch))]
+        m.d.sync += [
+            waits.eq(from_dbp & (from_layer | waits)),
+            waiting_branch.eq(Mux(waits, waiting_branch, self.branch)),
+        ]
         m.d.comb += [
             self.judge.eq(asks & self.judges),
             self.judge_branch.eq(self.branch),
@@ -154,7 +160,11 @@ class ExitController(Component):
         with m.If(self.start):
             m.d.sync += self._running.eq(1)
         with m.If(ends):
-            m.d.sync += [self._running.eq(0), finishing.eq(~self.done), left.eq(max(0, self.result_cycles - 1))]
+            m.d.sync += [
+                self._running.eq(0),
+                finishing.eq(~self.done),
+                left.eq(max(0, self.result_cycles - 1)),
+            ]
         with m.Elif(finishing):
             m.d.sync += finishing.eq(~self.done)
             with m.If(left != 0):

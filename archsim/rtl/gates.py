@@ -35,8 +35,8 @@ EQUIVALENTS: Mapping[str, float] = {
 _CELLS = "AND,NAND,OR,NOR,XOR,XNOR,MUX,AOI3,OAI3"
 _SCRIPT = (
     "read_rtlil unit.il; hierarchy -top unit; proc; flatten; opt; wreduce; memory_collect; alumacc; opt; techmap; opt; "
-    f"dfflegalize -cell {FLIP_FLOP} 01; opt_expr; opt_clean; abc -g {_CELLS}; opt_clean; tee -q -o stat.json stat -json; "
-    "tee -q -o path.txt ltp -noff"
+    f"dfflegalize -cell {FLIP_FLOP} 01; opt_expr; opt_clean; abc -g {_CELLS}; opt_clean; "
+    "tee -q -o stat.json stat -json; tee -q -o path.txt ltp -noff"
 )
 
 
@@ -122,7 +122,7 @@ NW_PER_EQUIVALENT = 0.0045 * 278e6 / 1_176_000
 PJ_PER_FLIP_FLOP = 2 * 0.009 * (65 / 40) * (1.0 / 0.9) ** 2
 """Written and read: Aladdin 40 nm, 0.009 pJ a register bit, scaled: 0.036 pJ."""
 _HOROWITZ_FJ_PER_EQUIVALENT = (200 / 568.7, 30 / 49.3, 100 / 221.3)
-"""8-bit multiply and 8- and 32-bit add (Horowitz, ISSCC 2014: 0.2, 0.03 and 0.1 pJ at 45 nm and 0.9 V) over the gates of
-the same circuits, synthesised as the units are: 0.35, 0.61 and 0.45 fJ."""
+"""8-bit multiply and 8- and 32-bit add (Horowitz, ISSCC 2014: 0.2, 0.03 and 0.1 pJ at 45 nm and 0.9 V) over the gates
+of the same circuits, synthesised as the units are: 0.35, 0.61 and 0.45 fJ."""
 PJ_PER_EQUIVALENT = math.prod(_HOROWITZ_FJ_PER_EQUIVALENT) ** (1 / 3) / 1e3 * (65 / 45) * (1.0 / 0.9) ** 2
 """Of logic that works on new operands: their geometric mean, scaled; 0.82 fJ, one third more or less."""

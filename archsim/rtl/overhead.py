@@ -14,8 +14,7 @@ from archsim.config.load import load_energy_table
 from archsim.energy.quantities import Quantities
 from archsim.rtl.gates import EQUIVALENTS, FLIP_FLOP, Gates, Silicon, gates_of
 from archsim.rtl.units import UNITS, make_unit
-
-SUPPORTING = ("dbp_unit", "branch_unit", "exit_controller")
+from archsim.schedule.branches import classifier_cycles
 
 
 class MacDatapath(Component):
@@ -24,7 +23,11 @@ class MacDatapath(Component):
     def __init__(self, activation_bits: int, weight_bits: int, psum_bits: int) -> None:
         self.psum_bits = psum_bits
         super().__init__(
-            {"activation": In(signed(activation_bits)), "weight": In(signed(weight_bits)), "psum": In(psum_bits)}
+            {
+                "activation": In(signed(activation_bits)),
+                "weight": In(signed(weight_bits)),
+                "psum": In(psum_bits),
+            }
         )
 
     def elaborate(self, platform: Any) -> Any:
@@ -42,6 +45,10 @@ class MacDatapath(Component):
         return m
 
 
+CLASSIFIERS = (10, 100, 200)
+"""Logits of the classifiers that a table shows, CIFAR-10 to Tiny-ImageNet, of 512 features each."""
+
+
 @dataclass(frozen=True)
 class Overhead:
     """One accelerator: gates by unit, gates of its PE array, and what they cost.
@@ -50,14 +57,30 @@ class Overhead:
     scratchpads and the NoC are left out.
     """
 
+    arch: ArchSpec
     gates: dict[str, Gates]
     array_equivalents: float
+
+    def classifier_rows(self) -> list[dict[str, Any]]:
+        """What classes cost: cycles and bytes of weights, no gates."""
+        lanes, bits = self.arch.branch_unit.macs, self.arch.precision.weight_bits
+        return [
+            {
+                "lanes": lanes,
+                "features": 512,
+                "classes": classes,
+                "cycles": classifier_cycles(512, classes, lanes),
+                "weights KiB": 512 * classes * bits / 8 / 1024,
+            }
+            for classes in CLASSIFIERS
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """One a unit, as ``archsim export-rtl --gates`` prints them."""
         return [
             {
                 "unit": name,
+                "lanes": self._lanes(name),
                 "logic GE": round(found.logic),
                 "flip-flops": found.flip_flops,
                 "GE": round(found.equivalents),
@@ -70,6 +93,10 @@ class Overhead:
             for name, found in self.gates.items()
         ]
 
+    def _lanes(self, name: str) -> int | None:
+        """Lanes of a unit that has any."""
+        return {"dbp_unit": self.arch.dbp_unit.lanes, "branch_unit": self.arch.branch_unit.macs}.get(name)
+
 
 def overhead_of(arch: ArchSpec, units: Sequence[str] = tuple(UNITS)) -> Overhead:
     """Synthesise units and the datapath of a PE with the parameters of an architecture: minutes."""
@@ -79,4 +106,4 @@ def overhead_of(arch: ArchSpec, units: Sequence[str] = tuple(UNITS)) -> Overhead
     sizes = Quantities(arch, load_energy_table(arch.energy_table))
     register_bits = sum(spad.words * spad.word_bits for spad in sizes.spads.values() if not spad.is_sram)
     one = datapath.equivalents + EQUIVALENTS[FLIP_FLOP] * register_bits
-    return Overhead(gates, one * sizes.pes)
+    return Overhead(arch, gates, one * sizes.pes)

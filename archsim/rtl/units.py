@@ -28,7 +28,9 @@ def make_unit(name: str, arch: ArchSpec) -> Component:
     from importlib import import_module
 
     if name not in UNITS:
-        raise InvalidInput([Problem(name, "", "no unit of this name is there in RTL", did_you_mean(name, UNITS))])
+        raise InvalidInput(
+            [Problem(name, "", "no unit of this name is there in RTL", did_you_mean(name, UNITS))]
+        )
     module, _, attribute = UNITS[name].partition(":")
     try:
         of: Callable[[ArchSpec], Component] = getattr(import_module(module), attribute).of

@@ -25,7 +25,8 @@ def verilog_of(unit: Component, name: str) -> str:
     Raises MissingExtra("rtl") where there is no Yosys.
     """
     files = run_yosys(
-        "read_rtlil unit.il; proc; memory_collect; write_verilog -noattr unit.v", {"unit.il": rtlil_of(unit, name)}
+        "read_rtlil unit.il; proc; memory_collect; write_verilog -noattr unit.v",
+        {"unit.il": rtlil_of(unit, name)},
     )
     return files["unit.v"]
 

@@ -80,9 +80,7 @@ def groups_of(bursts: Sequence[tuple[int, np.ndarray]], lanes: int) -> list[Grou
         for start in range(0, len(values), lanes):
             ends_burst = start + lanes >= len(values)
             ends_tensor = ends_burst and burst == len(bursts) - 1
-            groups.append(
-                Group(now_cycle, values[start : start + lanes], burst, ends_burst, ends_tensor)
-            )
+            groups.append(Group(now_cycle, values[start : start + lanes], burst, ends_burst, ends_tensor))
     return groups
 
 

@@ -132,7 +132,9 @@ def compare(case: tuple[int, list[Branch]]) -> None:
             bench.set(group_word=group.word, group_signed=signs.pop(0))
         bench.set(**group_inputs(group, lanes, 8))
         bench.set(request=cycle in run.requests, request_branch=run.requests.get(cycle, 0), flush=0)
-        bench.set(weight_data=found[served].weight_word(asked[0]), bias_data=int(found[served].bias[asked[1]]))
+        bench.set(
+            weight_data=found[served].weight_word(asked[0]), bias_data=int(found[served].bias[asked[1]])
+        )
         if bench.decided:
             leave = bool(bench.leave)
             seen.append((cycle, served, leave, bench.prediction, bench.margin))
@@ -242,7 +244,7 @@ def test_a_decision_a_cycle_early_is_caught(monkeypatch) -> None:
 @settings(max_examples=3, deadline=None)
 @given(st.data())
 def test_weights_that_come_faster_than_the_lanes_take_them_are_the_known_difference(data) -> None:
-    """Two words a cycle: the lanes cannot have worked on them all when the last one has come, as the simulation says."""
+    """Two words a cycle: when the last one comes the lanes have not worked on all of them, as the simulation says."""
     lanes = 2
     branch = data.draw(branches(lanes))
     count = branch.words * branch.units

