@@ -1,4 +1,4 @@
-"""The DBP unit as RTL: lanes of |a|, an adder tree, a sum, two comparators.
+r"""The DBP unit as RTL: lanes of |a|, an adder tree, a sum, two comparators.
 
 ::
 

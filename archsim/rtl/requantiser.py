@@ -1,4 +1,4 @@
-"""The requantiser on the write path as RTL: bias, multiplier, rounding shift, clamp; one value a lane and cycle.
+r"""The requantiser on the write path as RTL: bias, multiplier, rounding shift, clamp; one value a lane and cycle.
 
 ::
 
