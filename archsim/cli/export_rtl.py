@@ -48,8 +48,8 @@ def export_rtl(
       archsim export-rtl dbp_unit --arch locoexnet-65nm -o dbp_unit.v
       archsim export-rtl all --gates --lanes 4,8,16,32
 
-    UNIT is dbp_unit, branch_unit, exit_controller or requantiser. Needs the extra rtl; Yosys, which it brings, takes a
-    minute or more when it is started for the first time.
+    UNIT is dbp_unit, branch_unit, exit_controller or requantiser; with --gates also all. Needs the extra rtl. Yosys,
+    which it brings, takes a minute or more when it is started for the first time.
     """
     if out is None and not gates:
         raise click.UsageError("What is wanted? -o FILE writes Verilog, --gates prints gates.")

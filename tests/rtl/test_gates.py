@@ -20,7 +20,7 @@ from archsim.rtl.overhead import MacDatapath, Overhead
 from archsim.rtl.units import make_unit
 
 COUNTED = Path(__file__).resolve().parents[1] / "golden" / "rtl" / "gates.csv"
-ROWS = {(row["unit"], row["lanes"]): row for row in csv.DictReader(COUNTED.open(encoding="utf-8"))}
+ROWS = {(row["unit"], row["lanes"]): row for row in csv.DictReader(COUNTED.read_text(encoding="utf-8").splitlines())}
 
 
 class Operator(Component):
