@@ -20,7 +20,10 @@ from archsim.rtl.overhead import MacDatapath, Overhead
 from archsim.rtl.units import make_unit
 
 COUNTED = Path(__file__).resolve().parents[1] / "golden" / "rtl" / "gates.csv"
-ROWS = {(row["unit"], row["lanes"]): row for row in csv.DictReader(COUNTED.read_text(encoding="utf-8").splitlines())}
+ROWS = {
+    (row["unit"], row["lanes"]): row
+    for row in csv.DictReader(COUNTED.read_text(encoding="utf-8").splitlines())
+}
 
 
 class Operator(Component):
@@ -70,7 +73,12 @@ def test_the_energy_of_a_gate_is_that_of_published_operations() -> None:
     found = [energy_fj / float(ROWS[name, ""]["logic_ge"]) for name, energy_fj in published.items()]
     noted = list(gates._HOROWITZ_FJ_PER_EQUIVALENT)
     assert noted == pytest.approx(found, rel=0.001)
-    prices = [gates.PJ_PER_EQUIVALENT, gates.PJ_PER_FLIP_FLOP, gates.UM2_PER_EQUIVALENT, gates.NW_PER_EQUIVALENT]
+    prices = [
+        gates.PJ_PER_EQUIVALENT,
+        gates.PJ_PER_FLIP_FLOP,
+        gates.UM2_PER_EQUIVALENT,
+        gates.NW_PER_EQUIVALENT,
+    ]
     assert prices == pytest.approx([0.82e-3, 0.0361, 9.36, 1.064], rel=0.003)
 
 
