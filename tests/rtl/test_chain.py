@@ -77,7 +77,7 @@ class Digits:
         self.arch = load_arch("locoexnet-65nm", list(self.overrides))
         network = self.workload.network
         self.program: Program = compile_program(network, self.arch, load_dram_preset(self.arch.dram.preset))
-        policy = Policy.of(network, self.arch.exits.thresholds, dbp_enabled=self.arch.dbp.enabled)
+        policy = Policy.of(network, dbp_enabled=self.arch.dbp.enabled)
         self.batch = next(iter_images(self.workload.loaded.images_path, IMAGES, limit=IMAGES))
         self.trace = run_functional(network, self.workload.weights, [self.batch], policy=policy, lazy=False)
         self.decisions = decide(self.trace, policy)
