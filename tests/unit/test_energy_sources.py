@@ -50,7 +50,10 @@ EXPECTED: dict[str, tuple[float, str]] = {
         (GATES["branch_unit", "16"][0] / 16 - GATES["multiply_8", ""][0]) * PJ_PER_GATE / 32,
         "horowitz_add_32",
     ),
-    "branch_unit_mac_operands": (2 * REGISTER * GATES["branch_unit", "16"][1] / 16 / 16, "aladdin_register_bit"),
+    "branch_unit_mac_operands": (
+        2 * REGISTER * GATES["branch_unit", "16"][1] / 16 / 16,
+        "aladdin_register_bit",
+    ),
     "branch_unit_compare_top2": (2 * COMPARATOR + 64 * REGISTER, "aladdin_comparator_32"),
     "dbp_unit_add_adder": (GATES["dbp_unit", "16"][0] / 16 * PJ_PER_GATE, "horowitz_add_8"),
     "dbp_unit_add_accumulator": (2 * REGISTER * GATES["dbp_unit", "16"][1] / 16, "aladdin_register_bit"),
