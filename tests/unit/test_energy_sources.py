@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +16,17 @@ from tests.unit.energy_cases import TABLE, arch, eyeriss, golden, resolved
 
 PUBLISHED = {row["id"]: row for row in golden("published.csv")}
 PJ = {name: float(row["pj"]) for name, row in PUBLISHED.items()}
-_POWER_LAW = math.log(PJ["horowitz_add_32"] / PJ["horowitz_add_8"]) / math.log(4)
-ADD_16 = PJ["horowitz_add_8"] * 2**_POWER_LAW
 REGISTER, COMPARATOR = PJ["aladdin_register_bit"], PJ["aladdin_comparator_32"]
 MULTIPLIER_CELL = PJ["horowitz_multiply_8"] / 64
+COUNTED = Path(__file__).resolve().parents[1] / "golden" / "rtl" / "gates.csv"
+GATES = {
+    (row["unit"], row["lanes"]): (float(row["logic_ge"]), int(row["flip_flops"]))
+    for row in csv.DictReader(COUNTED.read_text(encoding="utf-8").splitlines())
+}
+"""Gate equivalents of logic, and flip-flops, by unit and lanes."""
+PJ_PER_GATE = math.prod(
+    PJ[f"horowitz_{name}"] / GATES[name, ""][0] for name in ("multiply_8", "add_8", "add_32")
+) ** (1 / 3)
 
 EXPECTED: dict[str, tuple[float, str]] = {
     "global_buffer_fifo": (2 * REGISTER, "aladdin_register_bit"),
@@ -37,12 +46,17 @@ EXPECTED: dict[str, tuple[float, str]] = {
         "cacti_spad_1024x16_read",
     ),
     "branch_unit_mac_multiplier": (MULTIPLIER_CELL, "horowitz_multiply_8"),
-    "branch_unit_mac_adder": (PJ["horowitz_add_32"] / 32, "horowitz_add_32"),
-    "branch_unit_mac_accumulator": (2 * REGISTER, "aladdin_register_bit"),
-    "branch_unit_mac_operands": (2 * REGISTER, "aladdin_register_bit"),
+    "branch_unit_mac_adder": (
+        (GATES["branch_unit", "16"][0] / 16 - GATES["multiply_8", ""][0]) * PJ_PER_GATE / 32,
+        "horowitz_add_32",
+    ),
+    "branch_unit_mac_operands": (
+        2 * REGISTER * GATES["branch_unit", "16"][1] / 16 / 16,
+        "aladdin_register_bit",
+    ),
     "branch_unit_compare_top2": (2 * COMPARATOR + 64 * REGISTER, "aladdin_comparator_32"),
-    "dbp_unit_add_adder": (ADD_16, "horowitz_add_8"),
-    "dbp_unit_add_accumulator": (2 * 40 * REGISTER / 16, "aladdin_register_bit"),
+    "dbp_unit_add_adder": (GATES["dbp_unit", "16"][0] / 16 * PJ_PER_GATE, "horowitz_add_8"),
+    "dbp_unit_add_accumulator": (2 * REGISTER * GATES["dbp_unit", "16"][1] / 16, "aladdin_register_bit"),
     "dbp_unit_compare_comparator": (40 / 32 * COMPARATOR + 40 * REGISTER, "aladdin_comparator_32"),
     "controller_dispatch_configuration": (
         PJ["eyeriss_configuration_bits"] * REGISTER,
