@@ -215,6 +215,10 @@ class RunResult:
         """The JSON object: plain dicts, lists, strings and numbers, keys in the order of the fields."""
         return _plain(self, without=FILES_OF_THEIR_OWN)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return run_html(self)
+
 
 def roofs_of(result: RunResult) -> Roofs:
     """What bounds a result's speed. Raises InvalidInput where it is too old to say so."""
@@ -222,10 +226,6 @@ def roofs_of(result: RunResult) -> Roofs:
         message = f"missing from the result of {result.workload} on {result.arch}"
         raise InvalidInput([Problem("RESULT", "roofs", message, "simulate again with --out")])
     return result.roofs
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows."""
-        return run_html(self)
 
 
 @dataclass(frozen=True)

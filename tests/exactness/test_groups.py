@@ -27,7 +27,7 @@ OFFSETS = (
     "group",
 )
 COLUMNS = [field.name for field in fields(TilePlan)
-           if field.name not in (*OFFSETS, "layer", "actions", "active_pes", "mapping")]  # fmt: skip
+           if field.name not in (*OFFSETS, "layer", "actions", "active_pes", "working_bytes", "mapping")]  # fmt: skip
 
 
 def convolution(side: int, channels: int, filters: int, kernel: int, stride: int, groups: int) -> Layer:

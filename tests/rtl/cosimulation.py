@@ -13,7 +13,7 @@ import numpy as np
 from archsim.config.arch import ArchSpec
 from archsim.sim.channel import Channel, WaitList
 from archsim.sim.clock import Clock
-from archsim.sim.observe import EventLog
+from archsim.sim.observe import EventLog, LoggedEvent
 from archsim.sim.wiring import Wiring
 
 
@@ -130,11 +130,18 @@ class Surroundings:
         """A clock, an inbox of the controller and a log around a unit of an architecture."""
         clock, log = Clock(), EventLog()
         program = program or SimpleNamespace(arch=arch)
-        return cls(Wiring(clock, program, Channel(clock), WaitList(), log), log)
+        return cls(Wiring(clock, program, Channel(clock), WaitList(clock), log), log)
 
     def events(self, unit: str) -> list[tuple[int, str, str]]:
         """(cycle, event, subject) of one unit."""
-        return [(found.cycle, found.event, found.subject) for found in self.log.events if found.unit == unit]
+        return [
+            (found.cycle, found.event, found.subject) for found in moments(self.log) if found.unit == unit
+        ]
+
+
+def moments(log: EventLog) -> list[LoggedEvent]:
+    """What happened, without the beginnings and ends of what lasted."""
+    return [entry for entry in log.events if not entry.event.startswith(("begin ", "end "))]
 
 
 def branch_stub(index: int, **fields: Any) -> Any:

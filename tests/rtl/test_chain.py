@@ -23,7 +23,7 @@ from archsim.schedule.program import Program, compile_program
 from archsim.sim.engine import image_path, image_work, run_image
 from archsim.sim.observe import EventLog
 from archsim.timing.tap import WritePathTap
-from tests.rtl.cosimulation import Bench, Group, WritePath, group_inputs, packed
+from tests.rtl.cosimulation import Bench, Group, WritePath, group_inputs, moments, packed
 
 pytest.importorskip("amaranth")
 IMAGES = 360
@@ -254,7 +254,7 @@ def expected_events(machine: Digits, outcome: Any, log: EventLog) -> list[tuple[
     branches = {branch.branch.name: str(branch.index) for branch in program.branches}
     steps = {step.layer.name: str(step.index) for step in program.steps}
     found = []
-    for entry in log.events:
+    for entry in moments(log):
         if entry.unit in ("dbp_unit", "branch_unit") and entry.event != "start":
             found.append((entry.cycle, entry.unit, entry.event, branches[entry.subject]))
             if entry.event == "exit":
