@@ -118,8 +118,7 @@ def _merge_mapping(
 
 def forget(marks: Mapping[KeyPath, Mark], replaced: Collection[KeyPath]) -> dict[KeyPath, Mark]:
     """The marks without those of values that are replaced, and of all that is inside them."""
+    lengths = {len(path) for path in replaced}
     return {
-        path: mark
-        for path, mark in marks.items()
-        if not any(path[:length] in replaced for length in range(len(path) + 1))
+        path: mark for path, mark in marks.items() if not any(path[:length] in replaced for length in lengths)
     }

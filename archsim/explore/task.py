@@ -157,6 +157,7 @@ class Hasher:
 
     def __init__(self, workloads: Mapping[str, Workload], trace_hashes: Mapping[str, str]) -> None:
         self._workloads, self._trace_hashes = workloads, trace_hashes
+        self._specs = {ref: config_hash(workload.spec) for ref, workload in workloads.items()}
         self._files: dict[tuple[str, str], str] = {}
 
     def of(self, task: Task) -> str:
@@ -165,7 +166,7 @@ class Hasher:
         identity = {
             "version": __version__,
             "network": self._workloads[task.workload].network_hash,
-            "workload": config_hash(self._workloads[task.workload].spec),
+            "workload": self._specs[task.workload],
             "trace": self._trace_hashes[task.workload],
             "arch": config_hash(arch),
             "dram": self._file("dram", arch.dram.preset),
