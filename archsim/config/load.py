@@ -89,15 +89,19 @@ class LoadedWorkload:
 
 
 def load_document(
-    kind: Kind, model: type[Model], ref: str | Path, overrides: Sequence[str] = ()
+    kind: Kind,
+    model: type[Model],
+    ref: str | Path,
+    overrides: Sequence[str] = (),
+    base: Document | None = None,
 ) -> tuple[Model, Document]:
     """Any kind of configuration file: the checked model and the document behind it.
 
-    ref: a path, or the name of a built-in. overrides: ``key=value`` texts.
+    ref: a path, or the name of a built-in. overrides: ``key=value`` texts. base: what :func:`base_document` said of
+    ``ref``, so that it is not read again.
     Raises InvalidInput listing every problem of file and overrides.
     """
-    path = find_file(kind, ref)
-    document, problems = override(read_extended(kind, path), overrides)
+    document, problems = override(base or base_document(kind, ref), overrides)
     (wanted,) = get_args(model.model_fields["schema_"].annotation)
     found = document.data.get("schema")
     if isinstance(found, str) and found != wanted:
@@ -111,14 +115,20 @@ def load_arch(ref: str | Path, overrides: Sequence[str] = ()) -> ArchSpec:
     return read_arch(ref, overrides).spec
 
 
-def read_arch(ref: str | Path, overrides: Sequence[str] = ()) -> LoadedArch:
+def base_document(kind: Kind, ref: str | Path) -> Document:
+    """A file with all that it extends, before overrides. Raises InvalidInput where it cannot be read."""
+    return read_extended(kind, find_file(kind, ref))
+
+
+def read_arch(ref: str | Path, overrides: Sequence[str] = (), base: Document | None = None) -> LoadedArch:
     """An accelerator that can be built: its parts fit together, its DRAM preset and energy table exist.
 
-    ref: a path, or the name of a built-in (``locoexnet-65nm``). overrides: ``pe_array.rows=16`` and the like.
+    ref: a path, or the name of a built-in (``locoexnet-65nm``). overrides: ``pe_array.rows=16`` and the like. base:
+    what :func:`base_document` said of ``ref``, for whoever tries many overrides.
     A DRAM preset or energy table given as a path is relative to the file that names it; the spec holds it absolute.
     Raises InvalidInput listing every problem.
     """
-    spec, document = load_document(Kind.ARCH, ArchSpec, ref, overrides)
+    spec, document = load_document(Kind.ARCH, ArchSpec, ref, overrides, base)
     problems: list[Problem] = []
     spec = _with_table(spec, document, problems)
     preset = _referenced(Kind.DRAM, spec.dram.preset, document, "dram.preset", problems)

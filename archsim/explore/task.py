@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from archsim import __version__, api
-from archsim.config.load import config_hash, load_dram_preset, load_energy_table, read_arch
+from archsim.config.document import Document
+from archsim.config.load import base_document, config_hash, load_dram_preset, load_energy_table, read_arch
 from archsim.errors import ArchsimError
 from archsim.explore.space import RUN_KEYS, Params, overrides_of
 from archsim.explore.spec import SweepSpec
 from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import load_trace
+from archsim.resources import Kind
 from archsim.results.run_result import RunResult
 from archsim.results.source import Workload
 
@@ -159,10 +161,13 @@ class Hasher:
         self._workloads, self._trace_hashes = workloads, trace_hashes
         self._specs = {ref: config_hash(workload.spec) for ref, workload in workloads.items()}
         self._files: dict[tuple[str, str], str] = {}
+        self._archs: dict[str, Document] = {}
 
     def of(self, task: Task) -> str:
         """SHA-256 (hex). Raises InvalidInput for an accelerator that cannot be built."""
-        arch = read_arch(task.arch, task.overrides).spec
+        if task.arch not in self._archs:
+            self._archs[task.arch] = base_document(Kind.ARCH, task.arch)
+        arch = read_arch(task.arch, task.overrides, self._archs[task.arch]).spec
         identity = {
             "version": __version__,
             "network": self._workloads[task.workload].network_hash,
