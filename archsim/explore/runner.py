@@ -120,9 +120,9 @@ class Runner:
             self._collect()
 
     def _collect(self) -> None:
-        """Keep what has come."""
+        """Keep what has come, in the order in which it was asked for."""
         done, _ = wait(self._jobs, return_when=FIRST_COMPLETED)
-        for future in done:
+        for future in [job for job in self._jobs if job in done]:
             identity, first = self._jobs.pop(future)
             outcome = Outcome(**future.result())
             if identity not in self._pending:
