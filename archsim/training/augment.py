@@ -1,4 +1,4 @@
-"""Random crop and horizontal flip, drawn for every image, on whole uint8 batches at once."""
+"""Random crop, horizontal flip and cutout, drawn for every image, on whole uint8 batches at once."""
 
 from __future__ import annotations
 
@@ -29,3 +29,19 @@ def augment(
     columns = np.where(mirrored[:, None], np.arange(width)[::-1], np.arange(width)) + left[:, None]
     crops: NDArray[np.uint8] = padded[np.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
     return crops
+
+
+def cut_out(
+    images: NDArray[np.uint8], side_px: int, fill: NDArray[np.uint8], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """A copy of ``images`` uint8 (N, H, W, C) with one square of each, centred anywhere, set to ``fill`` uint8 (C,).
+
+    Source: DeVries and Taylor, Improved Regularization of CNNs with Cutout, 2017: the square may reach over the edge.
+    """
+    count, height, width, _ = images.shape
+    top = rng.integers(0, height, (count, 1)) - side_px // 2
+    left = rng.integers(0, width, (count, 1)) - side_px // 2
+    in_rows = (np.arange(height) >= top) & (np.arange(height) < top + side_px)
+    in_columns = (np.arange(width) >= left) & (np.arange(width) < left + side_px)
+    hidden = in_rows[:, :, None] & in_columns[:, None, :]
+    return np.where(hidden[..., None], fill, images)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from archsim.datasets import ImageBatch
 from archsim.network.graph import FINAL
-from archsim.training.augment import augment
+from archsim.training.augment import augment, cut_out
 from archsim.training.checkpoint import TrainState
 from archsim.training.data import TrainingData, normalised
 from archsim.training.network import ExitNetwork, Tensors
@@ -86,9 +86,12 @@ def _batches(state: TrainState, train: ImageBatch) -> Iterator[tuple[np.ndarray[
     rng = np.random.default_rng([state.spec.seed, 2 if state.phase == "joint" else 3, state.epochs_done])
     order = rng.permutation(len(train))
     padding_px, crop_px = _crop(state)
+    mean_colour = np.rint(255 * np.asarray(state.spec.data.mean)).astype(np.uint8)
     for start in range(0, len(order), recipe.batch):
         rows = order[start : start + recipe.batch]
         images = augment(train.images[rows], padding_px, recipe.horizontal_flip, rng, crop_px)
+        if recipe.cutout_px and state.phase == "joint":
+            images = cut_out(images, recipe.cutout_px, mean_colour, rng)
         yield images, torch.from_numpy(train.labels[rows])
 
 
@@ -121,7 +124,11 @@ def _train_step(state: TrainState, images: Tensor, labels: Tensor) -> float:
     final = logits.pop(FINAL).float()
     losses = [_branch_loss(spec, values.float(), final.detach(), labels) for values in logits.values()]
     branches = torch.stack(losses).sum() if losses else torch.zeros((), device=images.device)
-    loss = F.cross_entropy(final, labels) + spec.recipe.branch_loss_weight * branches if joint else branches
+    if joint:
+        classified = F.cross_entropy(final, labels, label_smoothing=spec.recipe.label_smoothing)
+        loss = classified + spec.recipe.branch_loss_weight * branches
+    else:
+        loss = branches
     state.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     state.optimiser.step()

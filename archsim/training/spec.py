@@ -63,6 +63,10 @@ class RecipeSpec(ConfigModel):
     weight_decay: Fraction = 5e-4
     crop_padding_px: Annotated[int, Field(ge=0, le=64)] = 4
     horizontal_flip: bool = True
+    cutout_px: Annotated[int, Field(ge=0, le=1024)] = 0
+    """Side of the square of every training image that is hidden behind the mean colour; 0 hides nothing."""
+    label_smoothing: Fraction = 0.0
+    """Share of the final classifier's target that is spread over all classes (Szegedy et al., CVPR 2016)."""
     small_crops: SmallCropsSpec | None = None
     """The first epochs on smaller crops, which cost less; only for a trunk whose classifier reads a 1x1 map."""
     branches: list[Name] | None = None

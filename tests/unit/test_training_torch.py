@@ -16,7 +16,7 @@ from archsim.datasets.sources import find_source  # noqa: E402
 from archsim.errors import InvalidInput  # noqa: E402
 from archsim.quantisation.integer import integer_network  # noqa: E402
 from archsim.training import TrainSpec, load_train_spec, train  # noqa: E402
-from archsim.training.augment import augment  # noqa: E402
+from archsim.training.augment import augment, cut_out  # noqa: E402
 from archsim.training.calibrate import activation_samples  # noqa: E402
 from archsim.training.checkpoint import load_checkpoint, new_state  # noqa: E402
 from archsim.training.data import load_training_data, normalised  # noqa: E402
@@ -208,6 +208,37 @@ def test_small_crops_are_parts_of_the_image() -> None:
             (y, x) for y in range(3) for x in range(3) if np.array_equal(before[y : y + 4, x : x + 4], after)
         }
     assert found.shape == (300, 4, 4, 1) and len(offsets) == 9
+
+
+def test_cutout_hides_one_square_of_each_image() -> None:
+    images = np.full((400, 7, 6, 2), 9, dtype=np.uint8)
+    found = cut_out(images, 3, np.array([1, 2], dtype=np.uint8), np.random.default_rng(1))
+    sizes = set()
+    for image in found:
+        rows, columns = np.nonzero(image[:, :, 0] != 9)
+        square = image[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert (square == [1, 2]).all() and square.shape[0] * square.shape[1] == len(rows)
+        sizes.add(square.shape[:2])
+    assert sizes == {(height, width) for height in (2, 3) for width in (2, 3)}
+    assert (images == 9).all()
+
+
+@pytest.mark.parametrize("key, value", [("cutout_px", 3), ("label_smoothing", 0.2)])
+def test_regularisers_change_joint_training_alone(
+    spec: TrainSpec, folders: list[Path], key: str, value: float
+) -> None:
+    data = load_training_data(spec, folders)
+    harder = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={key: value})})
+    states = [new_state(each, CPU) for each in (spec, harder)]
+    for state in states:
+        run_phase(state, data, lambda: None, lambda record: None)
+    plain, regularised = (state.log[-1] for state in states)
+    assert regularised["loss"] > plain["loss"]
+    states[1].model.load_state_dict(states[0].model.state_dict())
+    for state in states:
+        state.enter_heads()
+        run_phase(state, data, lambda: None, lambda record: None)
+    assert states[0].log[2:] == states[1].log[2:]
 
 
 def test_first_epochs_train_on_small_crops(
