@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archsim.api import Part, simulate, simulate_part
+from archsim.api import Part, simulate_part
 from archsim.counters import Counters
-from archsim.explore.task import Outcome, Task, attempt, flatten, trace_of, workload_of
+from archsim.explore.task import Outcome, Task, attempt, flatten, simulated, trace_of, workload_of
 from archsim.network.graph import Network
 from archsim.results.aggregate import LayerSums, RunSums
 from archsim.results.run_result import ImageResult, RunResult
@@ -52,20 +52,8 @@ def join(task: Task, parts: Sequence[dict[str, Any]]) -> Outcome:
 
 def joined(task: Task, parts: Sequence[dict[str, Any]], out_dir: Path | None = None) -> RunResult:
     """The run itself, written to ``out_dir`` where there is one; without parts the images are simulated here."""
-    workload = workload_of(task.workload)
-    return simulate(
-        workload,
-        arch=task.arch,
-        energy_table=task.energy_table,
-        images=task.images,
-        data=trace_of(task),
-        overrides=task.overrides,
-        engine=task.engine,
-        arrivals=task.arrivals,
-        seed=task.seed,
-        out_dir=out_dir,
-        parts=[part_from_json(part, workload.network) for part in parts] or None,
-    )
+    network = workload_of(task.workload).network
+    return simulated(task, [part_from_json(part, network) for part in parts] or None, out_dir)
 
 
 def part_to_json(part: Part) -> dict[str, Any]:

@@ -97,22 +97,27 @@ def _flatten(key: str, value: Any, flat: dict[str, Any]) -> None:
 
 def run_task(task: Task) -> Outcome:
     """Simulate one point. Whatever goes wrong is an outcome, not an exception."""
+    return attempt(lambda: flatten(simulated(task)))
 
-    def work() -> dict[str, Any]:
-        result = api.simulate(
-            workload_of(task.workload),
-            arch=task.arch,
-            energy_table=task.energy_table,
-            images=task.images,
-            data=trace_of(task),
-            overrides=task.overrides,
-            engine=task.engine,
-            arrivals=task.arrivals,
-            seed=task.seed,
-        )
-        return flatten(result)
 
-    return attempt(work)
+def simulated(task: Task, parts: Sequence[api.Part] | None = None, out_dir: Path | None = None) -> RunResult:
+    """The run itself, from ``parts`` where they were simulated before, written to ``out_dir`` where there is one.
+
+    Raises as :func:`archsim.api.simulate`.
+    """
+    return api.simulate(
+        workload_of(task.workload),
+        arch=task.arch,
+        energy_table=task.energy_table,
+        images=task.images,
+        data=trace_of(task),
+        overrides=task.overrides,
+        engine=task.engine,
+        arrivals=task.arrivals,
+        seed=task.seed,
+        out_dir=out_dir,
+        parts=parts,
+    )
 
 
 def attempt(work: Callable[[], dict[str, Any]]) -> Outcome:
