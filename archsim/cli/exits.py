@@ -11,7 +11,7 @@ from archsim.cli.options import json_option
 from archsim.cli.output import note, note_files, percent, print_json, print_table, print_title
 
 if TYPE_CHECKING:
-    from archsim.exits.report import ExitsReport, Measured
+    from archsim.exits.report import ExitsReport, Measured, OutOfFold
     from archsim.results.paired import PairedAccuracy
 
 
@@ -85,11 +85,8 @@ def _print_report(report: ExitsReport) -> None:
     if report.objective in ("energy", "cycles"):
         click.echo(f"{report.objective + ' used':21s} {percent(report.cost_fraction)}")
     if report.cross_fit is not None:
-        fit, fold = report.cross_fit, report.cross_fit.paired.discordant
-        click.echo(
-            f"out of fold           {_difference(fit.paired, f'b {fold.b}, c {fold.c}')}, "
-            f"{report.objective} used {percent(fit.cost_fraction)}"
-        )
+        for fit in (report.cross_fit, *report.dearer):
+            _print_out_of_fold(report, fit)
     if report.test is not None:
         _print_test(report.test)
     if report.cuts:
@@ -108,6 +105,15 @@ def _print_report(report: ExitsReport) -> None:
         click.echo("")
         rows = [(branch.name, branch.after, branch.reason) for branch in report.rejected]
         print_table(("rejected", "after", "why"), rows, left=(0, 1, 2))
+
+
+def _print_out_of_fold(report: ExitsReport, fit: OutOfFold) -> None:
+    found = fit.paired.discordant
+    limit = f", at most {fit.max_branches} branches" if report.dearer else ""
+    click.echo(
+        f"out of fold           {_difference(fit.paired, f'b {found.b}, c {found.c}')}, "
+        f"{report.objective} used {percent(fit.cost_fraction)}{limit}"
+    )
 
 
 def _print_test(test: Measured) -> None:

@@ -25,7 +25,7 @@ from archsim.exits.costs import (
     counted_costs,
     simulated_costs,
 )
-from archsim.exits.cross_fit import cross_fitted
+from archsim.exits.cross_fit import cheapest_fitted
 from archsim.exits.export import without_branches
 from archsim.exits.images import choosing_images, choosing_key, test_images
 from archsim.exits.package import kept_workload, network_of, write_package
@@ -34,7 +34,7 @@ from archsim.exits.runs import EVERYTHING, CandidateRuns
 from archsim.exits.safeguards import LEVEL, Chosen, choose_safely, least_images, split_rows
 from archsim.exits.shorten import Cut, cuts, shortest
 from archsim.exits.spec import LoadedExitsSpec
-from archsim.exits.structure import Search, choose
+from archsim.exits.structure import choose
 from archsim.exits.table_io import save_table
 from archsim.exits.tables import CandidateTable, table_of_trace
 from archsim.files import write_atomic
@@ -281,13 +281,12 @@ def _first(batch: ImageBatch, count: int) -> ImageBatch:
 
 def _choose(loaded: LoadedExitsSpec, table: CandidateTable) -> Chosen:
     spec = loaded.spec
-    goal = spec.accuracy.goal
-    search = Search(max_branches=spec.search.max_branches, dbp=spec.search.dbp)
+    goal, searches = spec.accuracy.goal, spec.search.searches
     everything = np.arange(table.images)
     if spec.accuracy.folds is not None and table.count:
-        choice, cross_fit = cross_fitted(table, goal, search, spec.seed, spec.accuracy.folds)
-        return Chosen(choice, choice.policy, everything, None, None, cross_fit)
+        choice, fits = cheapest_fitted(table, goal, searches, spec.seed, spec.accuracy.folds)
+        return Chosen(fits[0].search, choice, choice.policy, everything, None, None, fits)
     if spec.accuracy.certify and table.count:
-        return choose_safely(table, goal, search, spec.seed)
-    choice = choose(table, goal, search)
-    return Chosen(choice, choice.policy, everything, None, None)
+        return choose_safely(table, goal, searches[0], spec.seed)
+    choice = choose(table, goal, searches[0])
+    return Chosen(searches[0], choice, choice.policy, everything, None, None)

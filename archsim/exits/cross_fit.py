@@ -10,6 +10,7 @@ Learning, 2nd ed., 7.10; the order of the tests as in Angelopoulos et al., Learn
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,14 +31,24 @@ _FOLD_STREAM = 7
 class CrossFit:
     """What the procedure does on images that chose nothing, at the price that is used.
 
-    comparison: full network (first) against the policies of all folds. cost_fraction: their mean cost. price: None
-    where no price met the goal, which leaves the network without exits.
+    search: what was searched. comparison: full network (first) against the policies of all folds. cost_fraction: their
+    mean cost. price: None where no price met the goal, which leaves the network without exits.
     """
 
+    search: Search
     folds: int
     price: float | None
     comparison: PairedTest
     cost_fraction: float
+
+
+def cheapest_fitted(
+    table: CandidateTable, goal: AccuracyGoal, searches: Sequence[Search], seed: int, folds: int
+) -> tuple[Choice, tuple[CrossFit, ...]]:
+    """The choice of the search with which images out of fold cost least, what it saw there first, then the others'."""
+    found = [cross_fitted(table, goal, search, seed, folds) for search in searches]
+    found.sort(key=lambda pair: pair[1].cost_fraction)
+    return found[0][0], tuple(cross_fit for _, cross_fit in found)
 
 
 def cross_fitted(
@@ -45,7 +56,7 @@ def cross_fitted(
 ) -> tuple[Choice, CrossFit]:
     """The policy of all images at the cheapest price at which ``goal`` is met out of fold, and what was seen there."""
     parts = fold_rows(table.images, folds, seed)
-    best = CrossFit(folds, None, paired_test(table.correct[:, -1], table.correct[:, -1]), 1.0)
+    best = CrossFit(search, folds, None, paired_test(table.correct[:, -1], table.correct[:, -1]), 1.0)
     for price in PRICES:
         found = _at_price(table, parts, price, goal.luck_credit, search)
         if not goal.is_met(found.comparison):
@@ -79,4 +90,4 @@ def _at_price(
         outcome = apply_policy(table.rows(rows), policy)
         correct[rows], costs[rows] = outcome.correct, outcome.costs
     comparison = paired_test(table.correct[:, -1], correct)
-    return CrossFit(len(parts), price, comparison, float(costs.mean()) / table.costs.full)
+    return CrossFit(search, len(parts), price, comparison, float(costs.mean()) / table.costs.full)

@@ -19,7 +19,7 @@ from archsim.exits.policy import ExitPolicy, apply_policy, mean_cost_fraction
 from archsim.exits.safeguards import Chosen
 from archsim.exits.shorten import Cut
 from archsim.exits.spec import ExitsBuildSpec
-from archsim.exits.structure import Search, choose_policy, compare
+from archsim.exits.structure import choose_policy, compare
 from archsim.exits.tables import CandidateTable
 from archsim.functional.decide import Policy, decide
 from archsim.functional.statistics import ExitStatistics, statistics
@@ -88,6 +88,7 @@ class Measured:
 class OutOfFold:
     """The search on images that chose nothing: every fold by what the others chose (:mod:`archsim.exits.cross_fit`)."""
 
+    max_branches: int | None
     folds: int
     price: float | None
     paired: PairedAccuracy
@@ -104,7 +105,8 @@ class ExitsReport:
     predicted_cost_fraction: simulated and by the sums, on the sample images; None for counted objectives.
     controls: ``oracle_exit``, ``oracle_dbp``, ``random_dbp``, ``without_dbp``, ``single_exit`` (searched like the
     policy, not certified), ``searched`` (before certification). cuts: of ``shorten``, the cheapest first; the first
-    that is met has become the full network of everything else. In every ``paired`` the full network is the first.
+    that is met has become the full network of everything else. dearer: what folds said of other numbers of branches. In
+    every ``paired`` the full network is the first.
     """
 
     name: str
@@ -133,6 +135,7 @@ class ExitsReport:
     controls: dict[str, Control]
     cuts: tuple[Cut, ...] = ()
     cross_fit: OutOfFold | None = None
+    dearer: tuple[OutOfFold, ...] = ()
     test: Measured | None = None
     files: tuple[str, ...] = ()
 
@@ -200,12 +203,14 @@ def report_of(
             _rejected(spec, network, table, chosen, k) for k in range(table.count) if k not in policy.chosen
         ),
         controls=_controls(spec, table, chosen, measured),
-        cross_fit=None if chosen.cross_fit is None else _out_of_fold(chosen.cross_fit),
+        cross_fit=_out_of_fold(chosen.cross_fits[0]) if chosen.cross_fits else None,
+        dearer=tuple(map(_out_of_fold, chosen.cross_fits[1:])),
     )
 
 
 def _out_of_fold(found: CrossFit) -> OutOfFold:
     return OutOfFold(
+        max_branches=found.search.max_branches,
         folds=found.folds,
         price=found.price,
         paired=PairedAccuracy.of(found.comparison),
@@ -311,7 +316,7 @@ def _reason(spec: ExitsBuildSpec, half: CandidateTable, chosen: Chosen, k: int) 
     if line.threshold is None:
         return "at no threshold it earns what it costs"
     gain = f"{100 * line.gain / half.images:.3f} % of the full cost"
-    if len(searched.chosen) == spec.search.max_branches:
+    if len(searched.chosen) == chosen.search.max_branches:
         return f"it would gain {gain}, but max_branches is reached"
     return f"it would gain only {gain}"
 
@@ -320,7 +325,7 @@ def _controls(
     spec: ExitsBuildSpec, table: CandidateTable, chosen: Chosen, measured: CandidateTable
 ) -> dict[str, Control]:
     policy, full = chosen.choice.policy, measured.costs.full
-    search = Search(max_branches=1, dbp=spec.search.dbp)
+    search = dataclasses.replace(chosen.search, max_branches=1)
     single = choose_policy(table.rows(chosen.rows_a), spec.accuracy.goal, search)
     unpruned = ExitPolicy(policy.thresholds, (None,) * table.count)
     outcomes = {

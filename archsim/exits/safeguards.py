@@ -50,16 +50,17 @@ class Certificate:
 class Chosen:
     """A choice and the rows of the table it was made on; rows_b and certificate are None without certification.
 
-    choice.policy is the certified one where there is a certificate; searched is the policy that the search found.
-    cross_fit: what folds said of it.
+    search: what was searched. choice.policy is the certified one where there is a certificate; searched is the policy
+    that the search found. cross_fits: what folds said of it, then of searches that cost more.
     """
 
+    search: Search
     choice: Choice
     searched: ExitPolicy
     rows_a: Int64s
     rows_b: Int64s | None
     certificate: Certificate | None
-    cross_fit: CrossFit | None = None
+    cross_fits: tuple[CrossFit, ...] = ()
 
 
 def choose_safely(table: CandidateTable, goal: AccuracyGoal, search: Search, seed: int) -> Chosen:
@@ -68,7 +69,9 @@ def choose_safely(table: CandidateTable, goal: AccuracyGoal, search: Search, see
     half = table.rows(rows_a)
     choice = choose(half, goal, search)
     certificate = certify(table.rows(rows_b), tightening_path(half, choice.policy), goal.max_loss)
-    return Chosen(replace(choice, policy=certificate.policy), choice.policy, rows_a, rows_b, certificate)
+    return Chosen(
+        search, replace(choice, policy=certificate.policy), choice.policy, rows_a, rows_b, certificate
+    )
 
 
 def split_rows(images: int, seed: int, share: float = 0.5) -> tuple[Int64s, Int64s]:

@@ -13,9 +13,11 @@ from archsim.config.document import Document
 from archsim.config.validation import validate
 from archsim.config.workload import Name
 from archsim.config.yaml_io import read_document
-from archsim.exits.structure import AccuracyGoal
+from archsim.errors import InvalidInput
+from archsim.exits.structure import AccuracyGoal, Search
 
 Count = Annotated[int, Field(ge=1, le=1 << 20)]
+BranchCount = Annotated[int, Field(ge=1, le=1000)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 
@@ -66,10 +68,17 @@ class ExitSearchSpec(ConfigModel):
 
     candidates: list[str] | None = None
     """Branches of the workload that may be kept, by name or pattern (``g1-*``); all when left out, none when empty."""
-    max_branches: Annotated[int, Field(ge=1, le=1000)] | None = 4
-    """Most branches to keep; any number when null."""
+    max_branches: BranchCount | Annotated[list[BranchCount], Field(min_length=1, max_length=20)] | None = 4
+    """Most branches to keep; any number when null. Of several numbers the one with which images of left-out folds cost
+    least, with ``accuracy.folds`` only."""
     dbp: Literal["none", "one_sided", "two_sided"] = "one_sided"
     """Bounds of dynamic branch pruning: none, a lower bound, or a window."""
+
+    @property
+    def searches(self) -> tuple[Search, ...]:
+        """One search for each number of branches."""
+        limits = self.max_branches if isinstance(self.max_branches, list) else [self.max_branches]
+        return tuple(Search(max_branches=limit, dbp=self.dbp) for limit in limits)
 
 
 class ExitsBuildSpec(ConfigModel):
@@ -115,4 +124,8 @@ class LoadedExitsSpec:
 def load_exits_spec(path: Path) -> LoadedExitsSpec:
     """The checked spec of a file. Raises InvalidInput with every problem at file:line:col."""
     document = read_document(path)
-    return LoadedExitsSpec(validate(ExitsBuildSpec, document), document)
+    spec = validate(ExitsBuildSpec, document)
+    if len(spec.search.searches) > 1 and spec.accuracy.folds is None:
+        message = "found several numbers, expected one without accuracy.folds"
+        raise InvalidInput([document.problem("search.max_branches", message, "set accuracy.folds, as 5")])
+    return LoadedExitsSpec(spec, document)

@@ -126,6 +126,22 @@ def test_the_trace_that_ships_loses_the_branches_that_go(folder: Path) -> None:
     assert (evaluated.images, evaluated.accuracy, set(evaluated.exits)) == (20, 1, {"early", "final"})
 
 
+def test_several_numbers_of_branches_need_folds(folder: Path) -> None:
+    path = spec(folder, objective="macs", search={"max_branches": [1, 2]})
+    result = exits(path, "--out", folder / "out")
+    assert result.exit_code == 3 and "search.max_branches: found several numbers" in result.stderr
+    path = spec(
+        folder, objective="macs", search={"max_branches": [1, 2]}, accuracy={"max_loss": 0, "folds": 3}
+    )
+    result = exits(path, "--out", folder / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    report = json.loads(result.stdout)
+    tried = [report["cross_fit"], *report["dearer"]]
+    assert sorted(fit["max_branches"] for fit in tried) == [1, 2]
+    assert [fit["cost_fraction"] for fit in tried] == sorted(fit["cost_fraction"] for fit in tried)
+    assert ", at most 1 branches\n" in exits(path, "--out", folder / "text").stdout
+
+
 def test_the_price_of_accuracy_comes_from_folds(folder: Path) -> None:
     path = spec(folder, objective="macs", accuracy={"max_loss": 0, "folds": 3})
     result = exits(path, "--out", folder / "out", "--json")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archsim.exits.cross_fit import PRICES, cross_fitted, fold_rows
+from archsim.exits.cross_fit import PRICES, cheapest_fitted, cross_fitted, fold_rows
 from archsim.exits.policy import apply_policy
 from archsim.exits.structure import AccuracyGoal, Search, choose, compare
 from tests.exit_tables import synthetic_table
@@ -42,6 +42,18 @@ def test_labels_of_a_fold_do_not_choose_what_it_is_measured_by() -> None:
         for found in (table, type(table)(**{**vars(table), "correct": spoiled}))
     )
     assert with_labels.comparison != without.comparison
+
+
+def test_of_several_searches_the_one_that_costs_least_out_of_fold_chooses() -> None:
+    table = synthetic_table(3, 1500, 6)
+    searches = [Search(max_branches=limit, dbp="none", grid=False) for limit in (1, 3, 2)]
+    alone = [cross_fitted(table, GOAL, search, seed=1, folds=4) for search in searches]
+    choice, fits = cheapest_fitted(table, GOAL, searches, seed=1, folds=4)
+    assert sorted(fit.cost_fraction for _, fit in alone) == [fit.cost_fraction for fit in fits]
+    assert {fit.search.max_branches for fit in fits} == {1, 2, 3} and fits[0].cost_fraction < fits[
+        1
+    ].cost_fraction
+    assert (choice, fits[0]) in alone
 
 
 def test_without_any_gain_nothing_leaves() -> None:
