@@ -101,12 +101,16 @@ def build(
 
 
 def _written(report: ExitsReport, table: CandidateTable, files: list[Path], out_dir: Path) -> ExitsReport:
-    """The report with the paths of all files, which it and the table of candidates are two more of."""
+    """The report with the paths of all files, which it and the table of candidates are two more of.
+
+    The file has their names alone, so that it says the same wherever it is made.
+    """
     table_file, report_file = (out_dir / f"{report.name}.{ending}" for ending in ("table.npz", "exits.json"))
     save_table(table_file, table)
-    written = dataclasses.replace(report, files=tuple(map(str, (*files, table_file, report_file))))
-    write_atomic(report_file, json_bytes(written.to_json()))
-    return written
+    written = (*files, table_file, report_file)
+    named = dataclasses.replace(report, files=tuple(path.name for path in written))
+    write_atomic(report_file, json_bytes(named.to_json()))
+    return dataclasses.replace(report, files=tuple(map(str, written)))
 
 
 def runs_for(specs: Sequence[LoadedExitsSpec]) -> CandidateRuns:

@@ -63,7 +63,8 @@ def test_a_workload_is_built_that_runs(folder: Path, objective: str) -> None:
     result = exits(spec(folder, objective=objective, cost_images=2), "--out", out, "--json")
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
-    assert json.loads((out / "small.exits.json").read_text()) == report
+    written = {**report, "files": [Path(file).name for file in report["files"]]}
+    assert json.loads((out / "small.exits.json").read_text()) == written
     assert [kept["name"] for kept in report["branches"]] == ["early"]
     assert report["certified"] and report["p_value"] <= 0.05
     assert (report["images_searched"], report["images_measured"]) == (450, 450)
@@ -276,12 +277,7 @@ def test_several_choices_run_the_images_once(folder: Path, monkeypatch: pytest.M
     reports = json.loads(result.stdout)["reports"]
     assert [report["name"] for report in reports] == ["plain", "short", "whole"]
     for path in (folder / "apart").iterdir():
-        if not path.name.endswith(".exits.json"):
-            assert (folder / "together" / path.name).read_bytes() == path.read_bytes(), path.name
-    for report in reports:
-        alone = json.loads((folder / "apart" / f"{report['name']}.exits.json").read_text())
-        del report["files"], alone["files"]
-        assert report == alone
+        assert (folder / "together" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_images_may_come_from_several_files(folder: Path) -> None:
