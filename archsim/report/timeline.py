@@ -71,6 +71,7 @@ _WORDS = {
     "wait": "waits",
     "judge": "DBP sums",
     "evaluate": "branch evaluated",
+    "decision": "decision handled",
     "result": "result written",
 }
 _MARKS = {"run": "o", "skip": "X", "go on": "o", "exit": "X", "cancel": "v", "abort": "v"}
@@ -119,7 +120,7 @@ def plot_timeline(timeline: Timeline, axes: Axes) -> None:
     axes.set_title("What each unit does")
     time_axis(axes, timeline)
     keys: list[Patch | Line2D] = [
-        Patch(facecolor=colour, label=", ".join(words)) for colour, words in _legend(drawn).items()
+        Patch(facecolor=colour, label=", ".join(words)) for colour, words in legend_words(drawn).items()
     ]
     keys += [
         Line2D([], [], linestyle="", marker=marker, color="black", label=_MARK_WORDS[marker])
@@ -129,7 +130,7 @@ def plot_timeline(timeline: Timeline, axes: Axes) -> None:
     style.legend_right(axes, handles=keys)
 
 
-def _legend(drawn: Collection[str]) -> dict[str, list[str]]:
+def legend_words(drawn: Collection[str]) -> dict[str, list[str]]:
     """Words by colour: what is done alike has the same one in every row."""
     found: dict[str, list[str]] = {}
     for what, word in _WORDS.items():

@@ -69,7 +69,13 @@ def read_run(
     if timeline:
         timeline_file = file.with_name(TIMELINE_FILE)
         result = dataclasses.replace(result, timeline=read_chrome_trace(timeline_file))
+        _check_timeline(result, timeline_file)
     return result
+
+
+def has_timeline(path: Path) -> bool:
+    """Whether there is a timeline beside the result of a folder or a ``result.json``."""
+    return is_file((path if is_folder(path) else path.parent) / TIMELINE_FILE)
 
 
 def read_record(file: Path, adapter: TypeAdapter[Record], hint: str) -> tuple[Record, Document]:
@@ -198,6 +204,21 @@ def _check_branches(result: RunResult, branches_file: Path) -> None:
         raise InvalidInput(
             [Problem(str(branches_file), "", message, "the two files must be of the same run")]
         )
+
+
+def _check_timeline(result: RunResult, timeline_file: Path) -> None:
+    timeline = result.timeline
+    assert timeline is not None
+    found = (timeline.workload, timeline.arch, timeline.exit, timeline.cycles)
+    images = [image for image in result.per_image if image.index == timeline.image]
+    expected = [(result.workload, result.arch, image.exit, image.cycles) for image in images]
+    known = expected if result.per_image else [(result.workload, result.arch, *found[2:])]
+    if found not in known:
+        message = (
+            f"found image {timeline.image} of {found[0]} on {found[1]}, which left at {found[2]} after {found[3]} "
+            f"cycles, which is no image of {RESULT_FILE}"
+        )
+        raise InvalidInput([Problem(str(timeline_file), "", message, "the files must be of the same run")])
 
 
 def _message(kind: str, text: str, value: Any) -> str:

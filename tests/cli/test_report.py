@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import csv
 import dataclasses
-import io
 import json
 import re
 import shlex
@@ -14,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from PIL import Image
+from click.testing import CliRunner
 
 from archsim.cli.main import cli
 from archsim.report.page.exits import exits_section
@@ -23,37 +19,18 @@ from archsim.report.page.numbers import MINUS, TO
 from archsim.results.store import write_run
 from tests.builders import tiny_document, write_workload
 from tests.html_page import Element, Page
+from tests.report_pages import IMAGES, classes_workload, page_of, report, simulated
 from tests.run_results import early_exit_run, image
-
-IMAGES = 12
-
-
-def report(*words: object) -> Result:
-    return CliRunner().invoke(cli, ["report", *(str(word) for word in words)])
-
-
-def page_of(*words: object, out: Path) -> Page:
-    result = report(*words, "-o", out)
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"wrote {out}\n")
-    return Page.of(out.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def workload(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny workload with names of classes."""
-    document = tiny_document(
-        dataset={"name": "noise", "classes": 4, "class_names": ["a<b", "bee", "cat", "dog"]}
-    )
-    return write_workload(tmp_path_factory.mktemp("workload"), document, images=IMAGES)
+    return classes_workload(tmp_path_factory.mktemp("workload"))
 
 
 @pytest.fixture(scope="module")
 def run(workload: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a simulated run."""
-    folder = tmp_path_factory.mktemp("run")
-    words = ["simulate", workload, "--set", "pe_array.rows=8", "--engine", "segment", "--out", folder]
-    assert CliRunner().invoke(cli, [*map(str, words)]).exit_code == 0
-    return folder
+    return simulated(workload, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -275,68 +252,6 @@ def test_a_large_run_gives_a_small_page(tmp_path: Path) -> None:
     shown = page.all("img")
     assert 80 <= len(shown) <= 96
     assert {each.parent.attributes["data-exit"] for each in shown if each.parent} == set(exits)
-
-
-# --- images
-
-
-def images_text(page: Page) -> str:
-    return next(each.text for each in page.all("section") if each.attributes["id"] == "images")
-
-
-def test_images_are_those_of_the_run(run: Path, workload: Path, tmp_path: Path) -> None:
-    page = page_of(run, "--workload", workload, out=tmp_path / "a.html")
-    with (run / "images.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    with np.load(workload.parent / "tiny.images.npz") as arrays:
-        pixels = arrays["images"]
-    pictures = page.all("img")
-    assert len(pictures) == IMAGES
-    names = ["a<b", "bee", "cat", "dog"]
-    for index, (picture, row) in enumerate(zip(pictures, rows, strict=True)):
-        meant, said = names[int(row["label"])], names[int(row["prediction"])]
-        assert picture.attributes["alt"] == f"Image {index}: {meant}, taken for {said}, left at {row['exit']}"
-        assert picture.parent is not None
-        assert picture.parent.attributes["data-exit"] == row["exit"]
-        assert picture.parent.attributes["data-answer"] == ("right" if meant == said else "wrong")
-        content = base64.b64decode(picture.attributes["src"].removeprefix("data:image/png;base64,"))
-        with Image.open(io.BytesIO(content)) as found:
-            assert np.array_equal(np.asarray(found), pixels[index, :, :, 0])
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (
-            [],
-            "The workload tiny of this run was not found. Give its file with --workload, or the images with --data",
-        ),
-        (["--workload", "none.yaml"], "The workload tiny ships no images. Give those of the run with --data"),
-        (["--workload", "others.yaml"], "The images that ship with the workload are not those of this run."),
-    ],
-)
-def test_the_page_says_why_there_are_no_images(
-    run: Path, workload: Path, tmp_path: Path, words: list[str], said: str
-) -> None:
-    folder = workload.parent
-    text = workload.read_text()
-    (folder / "none.yaml").write_text(text.replace("images: tiny.images.npz\n", ""))
-    (folder / "others.yaml").write_text(text.replace("tiny.images.npz", "others.npz"))
-    np.savez(folder / "others.npz", images=np.zeros((IMAGES, 8, 8, 1), np.uint8), labels=np.full(IMAGES, 3))
-    words = [word if word.startswith("--") else str(folder / word) for word in words]
-    page = page_of(run, *words, out=tmp_path / "a.html")
-    assert page.all("img") == []
-    assert said in images_text(page)
-
-
-def test_a_network_without_weights_has_no_images(tmp_path: Path) -> None:
-    result = early_exit_run(accuracy=None)
-    unknown = [dataclasses.replace(each, label=None, prediction=None) for each in result.per_image]
-    write_run(dataclasses.replace(result, per_image=tuple(unknown)), tmp_path / "run")
-    page = page_of(tmp_path / "run", out=tmp_path / "a.html")
-    assert page.errors == []
-    assert "timed without images" in images_text(page)
-    assert "classified correctly" not in page.one("header").text
 
 
 # --- configuration and provenance

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from archsim.config.load import config_hash, load_arch
+from archsim.functional.statistics import BranchStatistics
 from archsim.report.page.assemble import write_page
 from archsim.report.page.sources import Asked
+from archsim.results.run_result import CycleStatistics, LayerResult
 from archsim.results.store import write_run
-from tests.run_results import early_exit_run
+from tests.run_results import early_exit_run, image, observed_run
 
 _ARGUMENTS = (
     "--no-sandbox",
@@ -165,6 +167,52 @@ def test_the_page_is_never_wider_than_the_screen(
             " const box = text.getBoundingClientRect();"
             " return box.right <= flow.right + 1 && box.bottom <= flow.bottom + 1; }); })()"
         )
+
+
+def test_no_table_scrolls_sideways_on_a_desk(browser: Any, tmp_path: Path) -> None:
+    """Twelve exits with long names and large numbers; the flow and its table stand below each other then."""
+    names = [f"branch_behind_conv{index}_gap_linear" for index in range(12)]
+    images = tuple(image(index, name, 123_456_789) for index, name in enumerate([*names, "final"]))
+    many = early_exit_run(
+        images=13,
+        exits=dict.fromkeys([*names, "final"], 1),
+        branches={name: BranchStatistics(123_456, 123_456, 1) for name in names},
+        per_image=images,
+        cycles=CycleStatistics(123_456_789.0, *[123_456_789] * 4, 13 * 123_456_789),
+        layers=tuple(
+            LayerResult(name, *[4_567_890.0] * 4, 0.5, *[4_567_890.0] * 4, 1234.5) for name in names
+        ),
+    )
+    write_run(many, tmp_path / "run")
+    address = write_page(tmp_path / "run", tmp_path / "page.html").as_uri()
+    with Visit(browser, address, DESK, "light") as visit:
+        wide = visit.page.evaluate(
+            "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth)"
+            ".map(one => one.getAttribute('aria-label'))"
+        )
+        assert wide == []
+
+
+def test_the_timeline_is_drawn_in_both_themes(browser: Any, tmp_path: Path) -> None:
+    """A track a unit, its bars inside it; what is black on white paper is not on dark."""
+    write_run(observed_run(), tmp_path / "run")
+    address = write_page(tmp_path / "run", tmp_path / "page.html").as_uri()
+    inks = []
+    for scheme in ("light", "dark"):
+        with Visit(browser, address, PHONE, scheme) as visit:
+            tracks = visit.page.locator("#timeline .tracks > li")
+            assert tracks.count() == 7
+            assert visit.page.evaluate(
+                "[...document.querySelectorAll('.tracks svg')].every(track => {"
+                " const box = track.getBoundingClientRect();"
+                " return [...track.querySelectorAll('rect, text')].every(one => {"
+                " const inner = one.getBoundingClientRect();"
+                " return inner.left >= box.left - 1 && inner.right <= box.right + 1; }); })"
+            )
+            inks.append(
+                visit.page.evaluate("getComputedStyle(document.querySelector('rect.t-decision')).fill")
+            )
+    assert inks == ["rgb(27, 31, 35)", "rgb(230, 232, 234)"]
 
 
 def test_it_is_readable_without_scripts(browser: Any, address: str) -> None:

@@ -61,6 +61,17 @@ def test_a_timeline_is_written_read_and_removed(tmp_path: Path) -> None:
     ]
 
 
+def test_a_timeline_of_another_run_is_refused(tmp_path: Path) -> None:
+    """Another accelerator, or an image that took other cycles; without the images only the first can be told."""
+    other = observed_run().timeline
+    assert other is not None
+    for change in ({"arch": "slow"}, {"cycles": 201}):
+        write_run(observed_run(timeline=dataclasses.replace(other, **change)), tmp_path)
+        (problem,) = problems_of(tmp_path, timeline=True)
+        assert problem.startswith(f"{tmp_path / 'timeline.json'}: found image 0 of toy on ")
+    assert read_run(tmp_path, per_image=False, timeline=True).timeline is not None
+
+
 def test_branches_of_another_run_are_refused(stored: RunResult, tmp_path: Path) -> None:
     file = tmp_path / "run" / "branches.csv"
     file.write_text(file.read_text().replace("left", "passed", 1))

@@ -17,6 +17,7 @@ from archsim.report.page.provenance import configuration_section, provenance_sec
 from archsim.report.page.section import Section
 from archsim.report.page.sources import Asked, Subject, pictures, read_subject
 from archsim.report.page.summary import lede, summary_section
+from archsim.report.page.timeline import timeline_colours, timeline_section
 from archsim.results.run_result import RunResult
 from archsim.results.store import check_out_dir
 
@@ -93,6 +94,7 @@ def page_sections(subject: Subject) -> list[Section]:
         exits_section(result),
         energy_section(result),
         latency_section(result),
+        *([timeline_section(result.timeline)] if result.timeline else []),
         gallery_section(subject, shown, found),
         layers_section(result),
         configuration_section(subject),
@@ -118,6 +120,7 @@ def _palette(result: RunResult) -> str:
     variables.append(f"--accent:light-dark({style.BLUE},{style.SKY_BLUE})")
     classes = [f".c-{name}{{fill:{colour}}}" for name, colour in style.COMPONENT_COLOURS.items()]
     classes += [f".x-{index}{{--exit:var(--exit-{index});fill:var(--exit)}}" for index in range(exits)]
+    classes += [timeline_colours()] if result.timeline else []
     return f":root{{{';'.join(variables)}}}\n{''.join(classes)}\n"
 
 

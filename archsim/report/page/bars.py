@@ -56,7 +56,7 @@ def _drawing(row: Bar, longest: float) -> Html:
     start = 0.0
     for part in row.parts:
         if part.length > 0:
-            pieces.append(_piece(part, _percent(start, longest), _percent(part.length, longest)))
+            pieces.append(_piece(part, percent(start, longest), percent(part.length, longest)))
         start += part.length
     if row.half_width:
         pieces.append(_whisker(start, row.half_width, longest))
@@ -77,7 +77,7 @@ def _piece(part: Part, start: str, width: str) -> Html:
 
 
 def _whisker(end: float, half_width: float, longest: float) -> Html:
-    low, high = _percent(max(0.0, end - half_width), longest), _percent(end + half_width, longest)
+    low, high = percent(max(0.0, end - half_width), longest), percent(end + half_width, longest)
     middle = _HEIGHT_PX / 2
 
     def line(x1: str, x2: str, y1: float, y2: float) -> Html:
@@ -90,7 +90,7 @@ def _whisker(end: float, half_width: float, longest: float) -> Html:
     return el("g", *strokes, class_="whisker")
 
 
-def _percent(part: float, whole: float) -> str:
+def percent(part: float, whole: float) -> str:
     """Enough digits for a wide screen, few enough for a small page."""
     return f"{100 * part / whole:.3f}".rstrip("0").rstrip(".") + "%"
 

@@ -20,7 +20,7 @@ from archsim.datasets import iter_images
 from archsim.errors import InvalidInput, Problem
 from archsim.explore.store import DATABASE
 from archsim.resources import Kind, builtin_path
-from archsim.results.read import read_run
+from archsim.results.read import has_timeline, read_run
 from archsim.results.run_result import RunResult
 from archsim.results.source import Workload
 
@@ -68,7 +68,7 @@ def read_subject(source: Path, asked: Asked) -> Subject:
         comparison = read_comparison(source)
         result = read_compared_run(source, comparison)
     else:
-        result = read_run(source)
+        result = read_run(source, timeline=has_timeline(source))
     return Subject(
         asked, result, comparison, _find_arch(result, asked.arch), _find_workload(result, asked.workload)
     )
