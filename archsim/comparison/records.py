@@ -39,6 +39,7 @@ class Measured:
     energy_uj_per_image: float
     energy_uncertainty_uj: float
     energy_by_component_uj: dict[str, float]
+    energy_by_layer_uj: dict[str, float]
     dram_bytes_per_image: DramBytesPerImage
     edp_uj_us: float
 
@@ -102,13 +103,17 @@ class Baseline(Against):
 
     ``dram_energy_counted`` is False where its DRAM is a link with no memory behind it: compare the chips alone then.
     ``equal_area``: the baseline with a buffer so much larger that it takes the area of ours; None where it takes that
-    already. ``batch_limit`` is None for a baseline that decides, and with arrivals.
+    already. ``batch_limit`` is None for a baseline that decides, and with arrivals. ``speed_to_first_range``,
+    ``energy_to_first_range``: 95 % ranges of the mean time of the first baseline over that of this one, and of the mean
+    energy of this one over that of the first; (1, 1) for the first.
     """
 
     differs_in: dict[str, tuple[Any, Any]]
     dram_energy_counted: bool
     equal_area: Against | None
     batch_limit: BatchLimit | None
+    speed_to_first_range: Pair
+    energy_to_first_range: Pair
 
 
 @dataclass(frozen=True)
@@ -116,14 +121,16 @@ class Rung(Measured):
     """One step of the attribution ladder.
 
     ``speedup`` and ``energy_saving`` are against the first rung, ``step_...`` against the one before (1 and 0 for the
-    first). ``step_saved_by_component_uj`` adds up to the energy that the step saves an image. ``paired``: the first
-    rung is the first classifier, this one the second; None where nothing is classified.
+    first); ranges are 95 %, because the rows of the energy table are uncertain. ``step_saved_by_component_uj`` adds up
+    to the energy that the step saves an image. ``paired``: the first rung is the first classifier, this one the second;
+    None where nothing is classified.
     """
 
     step: str
     note: str
     speedup: float
     energy_saving: float
+    energy_saving_range: Pair
     step_speedup: float
     step_energy_saving: float
     step_energy_saving_range: Pair

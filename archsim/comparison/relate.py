@@ -42,6 +42,7 @@ def measured(run: Run) -> Measured:
         energy_uj_per_image=energy.total,
         energy_uncertainty_uj=uncertainty.total if uncertainty else 0.0,
         energy_by_component_uj=energy.by_component,
+        energy_by_layer_uj={layer.name: layer.energy_uj for layer in result.layers},
         dram_bytes_per_image=result.dram_bytes_per_image,
         edp_uj_us=energy.total * result.latency_us.mean,
     )
@@ -82,6 +83,13 @@ def saving_pair(ours: Sequence[EnergyTerm], baseline: Sequence[EnergyTerm]) -> P
     """95 % range of an energy saving, from the uncertainties of the energy table."""
     found = saving_range(ours, baseline)
     return found.low, found.high
+
+
+def ratio_pairs(run: Run, first: Run) -> tuple[Pair, Pair]:
+    """95 % ranges of how fast a run is against the first, and of its energy over that of the first."""
+    speed = ratio_of_means(first.service_us, run.service_us)
+    saved = saving_pair(run.result.energy_terms, first.result.energy_terms)
+    return (speed.low, speed.high), (1 - saved[1], 1 - saved[0])
 
 
 def ratio_of_means(numerator: Floats, denominator: Floats) -> Range:

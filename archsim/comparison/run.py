@@ -11,7 +11,7 @@ from archsim.comparison.bounds import Bound, batch_limit, oracle
 from archsim.comparison.cases import Case, Request, merged, settings
 from archsim.comparison.ladder import Step, ladder, without_dbp
 from archsim.comparison.records import Baseline, Comparison, Control, Measured, Rung, Variation
-from archsim.comparison.relate import against, differences, measured, paired, saving, saving_pair
+from archsim.comparison.relate import against, differences, measured, paired, ratio_pairs, saving, saving_pair
 from archsim.comparison.runs import Machine, Progress, Run, Runs
 from archsim.comparison.store import write_comparison
 from archsim.energy.area import with_area
@@ -154,7 +154,7 @@ def _compared(plan: Plan, runs: Runs) -> Comparison:
     ours = runs.run(plan.ours)
     result = ours.result
     baselines = tuple(
-        _baseline(ours, runs.run(machine), None if larger is None else runs.run(larger), plan, runs)
+        _baseline(ours, machine, larger, plan, runs)
         for machine, larger in zip(plan.baselines, plan.equal_area, strict=True)
     )
     return Comparison(
@@ -177,16 +177,20 @@ def _compared(plan: Plan, runs: Runs) -> Comparison:
     )
 
 
-def _baseline(ours: Run, baseline: Run, larger: Run | None, plan: Plan, runs: Runs) -> Baseline:
+def _baseline(ours: Run, machine: Machine, larger: Machine | None, plan: Plan, runs: Runs) -> Baseline:
+    baseline, first = runs.run(machine), runs.run(plan.baselines[0])
     decides = baseline.spec.exits.enabled and any(baseline.result.branches)
     limited = not decides and plan.request.arrivals is None
     network = runs.workload(baseline.case.workload).network
+    to_first = ratio_pairs(baseline, first)
     return Baseline(
         **vars(against(ours, baseline)),
         differs_in=differences(ours, baseline),
         dram_energy_counted=baseline.machine.counts_dram_energy,
-        equal_area=None if larger is None else against(ours, larger),
+        equal_area=None if larger is None else against(ours, runs.run(larger)),
         batch_limit=batch_limit(ours, baseline, network) if limited else None,
+        speed_to_first_range=to_first[0],
+        energy_to_first_range=to_first[1],
     )
 
 
@@ -213,6 +217,7 @@ def _rung(step: Step, run: Run, first: Run, before: Run) -> Rung:
         note=step.note,
         speedup=at_first.cycles_mean / mine.cycles_mean,
         energy_saving=saving(mine.energy_uj_per_image, at_first.energy_uj_per_image),
+        energy_saving_range=saving_pair(run.result.energy_terms, first.result.energy_terms),
         step_speedup=previous.cycles_mean / mine.cycles_mean,
         step_energy_saving=saving(mine.energy_uj_per_image, previous.energy_uj_per_image),
         step_energy_saving_range=saving_pair(run.result.energy_terms, before.result.energy_terms),

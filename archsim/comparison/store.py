@@ -21,6 +21,8 @@ COMPARISON_FILE, BASELINES_FILE, LADDER_FILE, RUNS_FOLDER = (
     "ladder.csv",
     "runs",
 )
+_NO_COLUMNS = ("exits", "energy_by_layer_uj")
+"""Keys of a run whose inner keys differ from workload to workload."""
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -54,7 +56,7 @@ def _named(runs: Iterable[RunResult], folder: Path) -> list[RunResult]:
 
 def _baseline_rows(found: Comparison) -> list[dict[str, Any]]:
     plain = found.to_json()
-    dropped = ("equal_area", "batch_limit", "differs_in", "exits")
+    dropped = ("equal_area", "batch_limit", "differs_in", *_NO_COLUMNS)
     rows = []
     for baseline in plain["baselines"]:
         same_pes = {key: value for key, value in baseline.items() if key not in dropped}
@@ -68,7 +70,7 @@ def _baseline_rows(found: Comparison) -> list[dict[str, Any]]:
 def _ladder_rows(found: Comparison) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = found.to_json()["ladder"]
     return [
-        {"compared": found.workload} | {key: value for key, value in row.items() if key != "exits"}
+        {"compared": found.workload} | {key: value for key, value in row.items() if key not in _NO_COLUMNS}
         for row in rows
     ]
 

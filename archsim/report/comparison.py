@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from archsim.comparison.records import Comparison, Measured
+from archsim.comparison.records import Comparison, Measured, Pair
 from archsim.files import write_atomic
+from archsim.network.graph import FINAL
 from archsim.report import style
-from archsim.report.captions import joined
+from archsim.report.captions import joined, merged_order
+from archsim.report.energy import BRANCH_HATCH, WHISKER
 from archsim.report.figure import content
 
 _LABEL_CHARACTERS = 34
@@ -23,15 +26,23 @@ _ROW_INCHES = 0.5
 _AROUND_INCHES = 1.3
 _SHARE_TOLD = 0.05
 """Parts of a bar at least so long, as a fraction of the axis, have their share written inside."""
+_RANGE = "whiskers: 95 % range"
+_AXES_INCHES = 4.2
+_ROOM = 1.3
+"""How long the axis is, in longest bars."""
+_LEGEND_ROWS, _KEY_INCHES = 14, 0.5
+_DOWN = 0.25
+"""How far below the middle of its bar a whisker is drawn, in rows: beside what is written there."""
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1}
 _TRACK, _OURS, _CONTROL = style.GREY, style.BLUE, style.SKY_BLUE
 
 
 def write_plots(found: Comparison, folder: Path) -> list[Path]:
-    """Write ``speedup.png``, ``energy.png`` and ``ladder.png``; returns their paths."""
+    """Write ``speedup.png``, ``energy.png``, ``layers.png`` and ``ladder.png``; returns their paths."""
     drawings: dict[str, Callable[[Comparison, Figure], None]] = {
         "speedup.png": draw_speedup,
         "energy.png": draw_energy,
+        "layers.png": draw_layers,
         "ladder.png": draw_ladder,
     }
     paths = []
@@ -52,7 +63,7 @@ def draw(drawing: Callable[[Comparison, Figure], None], found: Comparison) -> Fi
 
 
 def draw_speedup(found: Comparison, figure: Figure) -> None:
-    """Speed of everything against the first baseline, as bars, controls below."""
+    """Speed of everything against the first baseline, as bars, controls below; whiskers from the number of images."""
     base_us = found.baselines[0].service_us_mean
     rows = [(_label(run, found), base_us / run.service_us_mean) for run in _runs(found)]
     controls = [(control.name.replace("_", " "), control.speedup) for control in found.controls]
@@ -62,24 +73,26 @@ def draw_speedup(found: Comparison, figure: Figure) -> None:
     colours = [_TRACK] * len(found.baselines) + [_OURS] * (len(rows) - len(found.baselines))
     colours += [_CONTROL] * len(controls)
     axes.barh(range(len(values)), values, 0.62, color=colours, edgecolor="#444444")
+    ends = _whiskers(axes, [speed for speed, _ in _ranges(found)] + [None] * len(controls), values)
     for row, value in enumerate(values):
-        _tell(axes, value, row, f"{value:.2f}x")
-    _finish(axes, names, max(values), f"speed-up against {found.baselines[0].name} (ratio of mean times)")
+        _tell(axes, ends[row], row, f"{value:.2f}x")
+    _finish(
+        axes, names, max(ends), f"speed-up against {found.baselines[0].name} (ratio of mean times; {_RANGE})"
+    )
     axes.axvline(1, color="#222222", linewidth=0.8, zorder=0.9)
     style.headline(figure, _title("Speed-up", found))
 
 
 def draw_energy(found: Comparison, figure: Figure) -> None:
     """Energy of an image by component, normalised to the first baseline."""
-    runs = _runs(found)
-    _draw_energies(
-        figure,
-        [_label(run, found) for run in runs],
-        runs,
-        found.baselines[0].energy_uj_per_image,
-        f"energy of an image / that of {found.baselines[0].name}",
-    )
+    _draw_energies(figure, found, _by_component(_runs(found)))
     style.headline(figure, _title("Energy per image", found))
+
+
+def draw_layers(found: Comparison, figure: Figure) -> None:
+    """Energy of an image by layer, normalised to the first baseline; branches are hatched."""
+    _draw_energies(figure, found, _by_layer(_runs(found)))
+    style.headline(figure, _title("Energy per image by layer, branches hatched", found))
 
 
 def draw_ladder(found: Comparison, figure: Figure) -> None:
@@ -90,30 +103,127 @@ def draw_ladder(found: Comparison, figure: Figure) -> None:
         for index, rung in enumerate(found.ladder)
     ]
     first = found.ladder[0]
-    _draw_energies(
-        figure, names, found.ladder, first.energy_uj_per_image, f'energy of an image / that of "{first.step}"'
-    )
+    ranges = [
+        None,
+        *((1 - high, 1 - low) for low, high in (rung.energy_saving_range for rung in found.ladder[1:])),
+    ]
+    axis = f'energy of an image / that of "{first.step}" ({_RANGE})'
+    _draw_bars(figure, names, found.ladder, _by_component(found.ladder), ranges, axis)
     style.headline(figure, _title("Where the saving comes from", found))
 
 
-def _draw_energies(
-    figure: Figure, names: Sequence[str], runs: Sequence[Measured], base_uj: float, axis: str
+@dataclass(frozen=True)
+class _Part:
+    """One piece of every bar. energies_uj: by bar. is_told: its name is written inside, where there is room."""
+
+    name: str
+    colour: str
+    energies_uj: Sequence[float]
+    hatch: str = ""
+    is_told: bool = False
+
+
+def _by_component(runs: Sequence[Measured]) -> list[_Part]:
+    return [
+        _Part(name, colour, [run.energy_by_component_uj.get(name, 0.0) for run in runs])
+        for name, colour in style.COMPONENT_COLOURS.items()
+    ]
+
+
+def _by_layer(runs: Sequence[Measured]) -> list[_Part]:
+    names = merged_order([list(run.energy_by_layer_uj) for run in runs])
+    branches = {name for run in runs for name in run.exits} - {FINAL}
+    return [
+        _Part(
+            name,
+            colour,
+            [run.energy_by_layer_uj.get(name, 0.0) for run in runs],
+            BRANCH_HATCH if name in branches else "",
+            is_told=True,
+        )
+        for name, colour in zip(names, style.depth_colours(len(names)), strict=True)
+    ]
+
+
+def _draw_energies(figure: Figure, found: Comparison, parts: Sequence[_Part]) -> None:
+    """Baselines and ours against the first baseline."""
+    runs = _runs(found)
+    names = [_label(run, found) for run in runs]
+    axis = f"energy of an image / that of {found.baselines[0].name} ({_RANGE})"
+    _draw_bars(figure, names, runs, parts, [energy for _, energy in _ranges(found)], axis)
+
+
+def _draw_bars(
+    figure: Figure,
+    names: Sequence[str],
+    runs: Sequence[Measured],
+    parts: Sequence[_Part],
+    ranges: Sequence[Pair | None],
+    axis: str,
 ) -> None:
-    axes = _panel(figure, names, [*style.COMPONENT_COLOURS])
+    """One bar a run, its parts as fractions of the first run's energy. ranges: of the ratio, where it is known."""
+    axes = _panel(figure, names, [part.name for part in parts])
+    base_uj = runs[0].energy_uj_per_image
     left = np.zeros(len(runs))
     longest = max(run.energy_uj_per_image for run in runs) / base_uj
-    for component, colour in style.COMPONENT_COLOURS.items():
-        parts = np.array([run.energy_by_component_uj.get(component, 0.0) / base_uj for run in runs])
-        bars = axes.barh(
-            range(len(runs)), parts, 0.62, left, color=colour, edgecolor="#444444", label=component
-        )
-        told = [f"{100 * part:.0f}" if part > _SHARE_TOLD * longest else "" for part in parts]
-        axes.bar_label(bars, told, label_type="center", color=style.ink_on(colour), fontsize=8)
-        left += parts
+    for part in parts:
+        widths = np.array(part.energies_uj) / base_uj
+        look = {
+            "color": part.colour,
+            "edgecolor": "white" if part.is_told else "#444444",
+            "hatch": part.hatch,
+        }
+        bars = axes.barh(range(len(runs)), widths, 0.62, left, label=part.name, **look)
+        told = [_inside(part, width, longest) for width in widths.tolist()]
+        axes.bar_label(bars, told, label_type="center", color=style.ink_on(part.colour), fontsize=8)
+        left += widths
+    ends = _whiskers(axes, ranges, left.tolist())
     for row, run in enumerate(runs):
-        _tell(axes, left[row], row, f"{100 * left[row]:.1f} % ({style.quantity(run.energy_uj_per_image)} µJ)")
-    _finish(axes, names, longest, axis)
-    style.legend_right(axes)
+        text = f"{100 * left[row]:.1f} % ({style.quantity(run.energy_uj_per_image)} µJ)"
+        _tell(axes, ends[row], row, text)
+    _finish(axes, names, max(ends), axis)
+    style.legend_right(axes, ncols=_columns(parts))
+
+
+def _inside(part: _Part, width: float, longest: float) -> str:
+    """Its share, under its name where there is room for one."""
+    if width <= _SHARE_TOLD * longest:
+        return ""
+    share = f"{100 * width:.0f}"
+    fits = style.text_width_inches([part.name]) < _AXES_INCHES * width / (_ROOM * longest)
+    return f"{part.name}\n{share}" if part.is_told and fits else share
+
+
+def _ranges(found: Comparison) -> list[tuple[Pair, Pair] | tuple[None, None]]:
+    """Of each of :func:`_runs`, the ranges of its speed and energy against the first baseline, where they are known.
+
+    Those of a further workload are against its own baseline, which is the first one only where both ran one network.
+    """
+    first = found.baselines[0]
+    ranges: list[tuple[Pair, Pair] | tuple[None, None]] = [(None, None)]
+    ranges += [(each.speed_to_first_range, each.energy_to_first_range) for each in found.baselines[1:]]
+    for each in (found, *found.others):
+        against = each.baselines[0]
+        low, high = against.energy_saving_range
+        is_same = (against.workload, against.name, against.overrides) == (
+            first.workload,
+            first.name,
+            first.overrides,
+        )
+        ranges.append((against.speedup_range, (1 - high, 1 - low)) if is_same else (None, None))
+    return ranges
+
+
+def _whiskers(axes: Axes, ranges: Sequence[Pair | None], values: Sequence[float]) -> list[float]:
+    """Draw the ranges below the middle of their bars; returns where each bar, its whisker included, ends."""
+    wide = [(row, found) for row, found in enumerate(ranges) if found is not None and found[1] > found[0]]
+    if wide:
+        centres = [values[row] for row, _ in wide]
+        below = [max(0.0, values[row] - low) for row, (low, _) in wide]
+        above = [max(0.0, high - values[row]) for row, (_, high) in wide]
+        axes.errorbar(centres, [row + _DOWN for row, _ in wide], xerr=(below, above), **WHISKER)
+    highest = {row: high for row, (_, high) in wide}
+    return [max(value, highest.get(row, value)) for row, value in enumerate(values)]
 
 
 def _runs(found: Comparison) -> list[Measured]:
@@ -136,11 +246,18 @@ def _title(what: str, found: Comparison) -> str:
 
 def _panel(figure: Figure, names: Sequence[str], legend: Sequence[str] = ()) -> Axes:
     """Axes with a row a name, the figure as large as names and legend need."""
-    beside_inches = style.text_width_inches(names) + style.text_width_inches(legend) + _AROUND_INCHES
+    columns = _columns(legend)
+    legend_inches = style.text_width_inches(legend) * columns + _KEY_INCHES * max(0, columns - 1)
+    beside_inches = style.text_width_inches(names) + legend_inches + _AROUND_INCHES
     row_inches = max(_ROW_INCHES, 1.2 * max(style.text_height_inches([name]) for name in names))
-    height_inches = max(row_inches * len(names), style.text_height_inches(legend)) + 1.4
-    figure.set_size_inches(max(style.WIDTH_INCHES, beside_inches + 4.2), height_inches)
+    legend_inches = style.text_height_inches(legend[:_LEGEND_ROWS])
+    height_inches = max(row_inches * len(names), legend_inches) + 1.4
+    figure.set_size_inches(max(style.WIDTH_INCHES, beside_inches + _AXES_INCHES), height_inches)
     return figure.subplots()
+
+
+def _columns(legend: Sequence[object]) -> int:
+    return 1 + max(0, len(legend) - 1) // _LEGEND_ROWS
 
 
 def _tell(axes: Axes, value: float, row: int, text: str) -> None:
@@ -151,6 +268,6 @@ def _tell(axes: Axes, value: float, row: int, text: str) -> None:
 def _finish(axes: Axes, names: Sequence[str], longest: float, axis: str) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, 1.3 * longest)
+    axes.set_xlim(0, _ROOM * longest)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(axis)
