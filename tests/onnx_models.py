@@ -169,6 +169,31 @@ def two_exits() -> Any:
     return b.model(early, late, b.gemm(x, 24, 10, "logits"))
 
 
+def unoptimised(side: int = 16, width: int = 8, classes: int = 10) -> Any:
+    """As PyTorch's exporter writes a network before its optimiser: a bias of zeros computed for every convolution,
+    batch normalisation as it is, axes and sizes that are computed, bounds of a Clip behind Identity."""
+    b = OnnxBuilder(side=side, opset=18)
+    zero, one = (b.node("Constant", value=numpy_helper.from_array(np.float32(value))) for value in (0.0, 6.0))
+
+    def unit(x: str, inputs: int, filters: int, **attributes: Any) -> str:
+        y = b.conv(x, inputs, filters, 3, bias=False, pads=[1, 1, 1, 1], **attributes)
+        conv = b.nodes[-1]
+        length = b.node("Shape", conv.input[1], start=0, end=1)
+        length = b.node("Expand", length, b.node("Constant", value_ints=[1]))
+        conv.input.append(b.node("Expand", b.node("CastLike", zero, x), length))
+        b.nodes.append(b.nodes.pop(b.nodes.index(conv)))  # behind what it reads
+        return b.normalise(y, filters)
+
+    x = b.node("Clip", unit("x", 3, width, strides=[2, 2]), zero, b.node("Identity", one))
+    y = b.node("Relu", unit(x, width, width))
+    x = b.node("Relu", b.node("Add", unit(y, width, width), x))
+    axes = b.node("Reshape", b.constant([-1, -2], np.int64), b.node("Constant", value_ints=[-1]))
+    x = b.node("ReduceMean", x, axes, keepdims=1)
+    batch = b.node("Shape", x, start=0, end=1)
+    sizes = b.node("Concat", batch, b.node("Constant", value_ints=[width]), axis=0)
+    return b.model(b.gemm(b.node("Reshape", x, sizes, allowzero=1), width, classes))
+
+
 class QdqBuilder(OnnxBuilder):
     """Adds the quantisation of every tensor, as quantisers write it."""
 

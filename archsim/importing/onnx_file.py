@@ -49,7 +49,10 @@ class Graph:
     def fold(self, node: Node, inputs: list[Constant]) -> Constant:
         """An operator on constants, computed by the reference evaluator of ONNX. Raises Unsupported."""
         arrays = [part.array for part in inputs]
-        if node.op in ("Concat", "Gather") and sum(array.size for array in arrays) > _MAX_FOLDED:
+        sizes = [array.size for array in arrays]
+        if node.op == "Expand":  # its output may be much larger than its inputs
+            sizes += [math.prod(max(1, int(length)) for length in array.ravel()) for array in arrays[1:]]
+        if node.op in ("Concat", "Gather", "Expand") and sum(sizes) > _MAX_FOLDED:
             raise Unsupported("computes with large constants", "let the exporter fold constants")
         try:
             names = [name for name in node.inputs if name]

@@ -321,11 +321,24 @@ def pad(walk: Walk, node: Node) -> Tensor:
 
 
 def shape(walk: Walk, node: Node) -> Constant:
-    """Shape of a tensor, for one image."""
-    tensor = walk.tensor(node)
-    here = tensor.shape
-    lengths = [1, here.elements] if tensor.flat else [1, here.channels, here.height, here.width]
-    return Constant(np.array(lengths, np.int64))
+    """Shape of a tensor, for one image, or of a constant; from ``start`` to ``end`` where they are given."""
+    value = walk.values[node.inputs[0]]
+    if isinstance(value, Constant):
+        lengths = list(value.array.shape)
+    else:
+        tensor = walk.tensor(node)
+        here = tensor.shape
+        lengths = [1, here.elements] if tensor.flat else [1, here.channels, here.height, here.width]
+    start, end = node.attributes.get("start", 0), node.attributes.get("end", len(lengths))
+    return Constant(np.array(lengths[start:end], np.int64))
+
+
+def cast_like(walk: Walk, node: Node) -> Value:
+    """CastLike of a constant: a parameter takes the type of the activations, which makes no difference here."""
+    value = walk.values[node.inputs[0]]
+    if not isinstance(value, Constant):
+        raise Unsupported("casts a tensor that depends on the image, expected a constant")
+    return value
 
 
 def fold(walk: Walk, node: Node) -> Constant:
@@ -350,6 +363,7 @@ OPERATORS: dict[str, Operator] = {
         batch_normalization, "weights and bias", "directly behind a layer with weights"
     ),
     "Cast": Operator(cast, "nothing", "to a floating-point type"),
+    "CastLike": Operator(cast_like, "nothing", "of constants"),
     "Clip": Operator(clip, "`relu`", "from 0; an upper bound (ReLU6) is where the 8-bit tensor saturates"),
     "Concat": Operator(fold, "a constant", "of constants: sizes of a Reshape"),
     "Constant": Operator(constant, "a constant", "numbers"),
@@ -357,6 +371,7 @@ OPERATORS: dict[str, Operator] = {
     "DequantizeLinear": Operator(dequantize, "scales", "8 bits"),
     "Div": Operator(_affine, "weights and bias, or the coding of the image", "by a constant per channel"),
     "Dropout": Operator(identity, "nothing", "at inference"),
+    "Expand": Operator(fold, "a constant", "of constants"),
     "Flatten": Operator(flatten, "nothing", "from axis 1"),
     "Gather": Operator(fold, "a constant", "of constants: sizes of a Reshape"),
     "Gemm": Operator(gemm, "`linear`", "constant weights on the right"),
@@ -371,7 +386,7 @@ OPERATORS: dict[str, Operator] = {
     "ReduceMean": Operator(reduce_mean, "`global_avg_pool`", "over height and width"),
     "Relu": Operator(relu, "`relu`", "behind Conv, Gemm, Add, or a MaxPool of one of them"),
     "Reshape": Operator(reshape, "nothing", "to a row"),
-    "Shape": Operator(shape, "a constant", "for one image"),
+    "Shape": Operator(shape, "a constant", "for one image, or of a constant"),
     "Slice": Operator(fold, "a constant", "of constants: sizes of a Reshape"),
     "Softmax": Operator(softmax, "nothing", "at an output"),
     "Squeeze": Operator(squeeze, "nothing", "of a map of one pixel"),

@@ -190,6 +190,7 @@ def per_channel(array: NDArray[Any], tensor: Tensor) -> Floats:
 
 HINTS = {
     "Concat": "networks with concatenations (Inception, DenseNet, SqueezeNet) cannot be simulated",
+    "GatherND": "an adaptive pool that enlarges a map: export at the size of images that the network was made for",
     "HardSwish": "train with Relu or Clip(0, 6)",
     "LeakyRelu": "train with Relu",
     "LRN": "export without it, or train with BatchNormalization",

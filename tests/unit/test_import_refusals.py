@@ -41,6 +41,12 @@ def averaged(b: OnnxBuilder) -> str:
     return classifier(b, b.node("AveragePool", b.conv("x", 3, 8, 3), kernel_shape=[3, 3], pads=[1] * 4), 8)
 
 
+def expanded(b: OnnxBuilder) -> str:
+    """Four terabytes of weights."""
+    weights = b.node("Expand", b.constant(1.0), b.constant([768, 1 << 30], np.int64))
+    return b.node("Gemm", b.node("Flatten", "x"), weights)
+
+
 def test_all_unsupported_nodes_are_listed_by_name(tmp_path: Path) -> None:
     b = OnnxBuilder()
     b.node("LeakyRelu", b.conv("x", 3, 8, 3, dilations=[2, 2]), name="/act")
@@ -71,6 +77,9 @@ def test_all_unsupported_nodes_are_listed_by_name(tmp_path: Path) -> None:
         (clipped, "-1.0 .. 1.0"),
         (lambda b: b.node("GlobalAveragePool", b.conv("x", 3, 8, 3)), "expected Gemm or MatMul"),
         (averaged, "averages over padding"),
+        (lambda b: classifier(b, b.node("CastLike", b.conv("x", 3, 8, 3), b.constant(1.0)), 8), "expected a constant"),
+        (lambda b: classifier(b, b.node("GatherND", b.conv("x", 3, 8, 3), b.constant([0])), 8), "enlarges a map"),
+        (expanded, "large constants"),
         (lambda b: classifier(b, b.node("MaxPool", "x", kernel_shape=[2, 2]), 3), "needs a layer with weights"),
         (lambda b: b.node("Softmax", b.node("Flatten", "x"), axis=1), "does not depend on a layer"),
         (lambda b: classifier(b, b.node("Add", b.conv("x", 3, 8, 3), b.constant(np.zeros((8, 14, 14)))), 8), "8x14x14"),
