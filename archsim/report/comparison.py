@@ -168,7 +168,7 @@ def _draw_bars(
     longest = max(run.energy_uj_per_image for run in runs) / base_uj
     for part in parts:
         widths = np.array(part.energies_uj) / base_uj
-        look = {
+        look: dict[str, Any] = {
             "color": part.colour,
             "edgecolor": "white" if part.is_told else "#444444",
             "hatch": part.hatch,
