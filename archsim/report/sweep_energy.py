@@ -43,7 +43,7 @@ def plot_sweep_energy(table: SweepTable, names: list[str], axes: Axes) -> None:
         axes.annotate(text, (total_uj, row), (4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.set_yticks(range(len(table)), names)
     axes.set_ylim(len(table) - 0.4, -0.6)
-    axes.set_xlim(0, 1.25 * float(left_uj.max()))
+    axes.set_xlim(0, 1.4 * float(left_uj.max()))
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(ENERGY_AXIS)
     style.legend_right(axes)

@@ -44,6 +44,7 @@ def plot_layer_cycles(results: Sequence[RunResult], axes: Axes) -> None:
         hatch = [BRANCH_HATCH if name in result.branches else "" for name in names]
         axes.bar(centres, working, width, color=colours[index], edgecolor="white", hatch=hatch)
         axes.bar(centres, waiting, width, working, color=_STALLED, edgecolor="white")
+    axes.use_sticky_edges = False  # the foot of a wait, on top of the highest bar, would be the upper end
     axes.margins(y=0.05)
     axes.set_ylim(bottom=0)
     axes.grid(visible=False, axis="x")

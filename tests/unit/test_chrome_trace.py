@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,47 @@ def test_flows_begin_end_and_hit_a_slice(events: list[dict[str, Any]]) -> None:
         assert [event["ts"] for event in flow] == sorted(event["ts"] for event in flow)
         assert len({(event["name"], event["cat"]) for event in flow}) == 1
         assert {(event["pid"], event["tid"], event["ts"]) for event in flow} <= starts
+
+
+def ns(us: float) -> int:
+    """Nanoseconds, in which the times of the file are whole."""
+    found = round(1000 * us)
+    assert abs(1000 * us - found) < 1e-3
+    return found
+
+
+@pytest.mark.parametrize("core_mhz", [200, 333, 1000, 1700])
+def test_a_viewer_finds_no_fault(timeline: Timeline, core_mhz: int) -> None:
+    """As Perfetto's importer reads it: slices of a thread nest, counters and metadata are unambiguous, all is in time.
+
+    Clocks that do not divide a microsecond round each time; what nests in cycles must go on to do so.
+    """
+    content = to_chrome_trace(dataclasses.replace(timeline, core_mhz=core_mhz))
+    trace = json.loads(content, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert trace["displayTimeUnit"] == "ns"
+    events, end_ns = trace["traceEvents"], ns(round(1000 * timeline.cycles / core_mhz) / 1000)
+    slices, counters, metadata = defaultdict(list), defaultdict(list), Counter[Any]()
+    for event in events:
+        if event["ph"] == "M":
+            metadata[event["name"], event["pid"], event["tid"]] += 1
+            assert set(event["args"]) == {"sort_index" if event["name"].endswith("index") else "name"}
+            continue
+        assert 0 <= ns(event["ts"]) <= end_ns
+        if event["ph"] == "X":
+            start_ns = ns(event["ts"])
+            slices[event["pid"], event["tid"]].append((start_ns, start_ns + ns(event["dur"])))
+        if event["ph"] == "C":
+            counters[event["pid"], event["name"], tuple(event["args"])].append(ns(event["ts"]))
+    assert set(metadata.values()) == {1}
+    assert len(counters) == 2 and all(times == sorted(set(times)) for times in counters.values())
+    for spans in slices.values():
+        open_until: list[int] = []
+        for start_ns, until_ns in sorted(spans, key=lambda span: (span[0], -span[1])):
+            assert start_ns <= until_ns <= end_ns
+            while open_until and open_until[-1] <= start_ns:
+                open_until.pop()
+            assert not open_until or until_ns <= open_until[-1]
+            open_until.append(until_ns)
 
 
 def test_microseconds_are_those_of_the_clock(timeline: Timeline, events: list[dict[str, Any]]) -> None:
