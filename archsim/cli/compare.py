@@ -9,7 +9,7 @@ import click
 
 from archsim.cli.options import json_option, run_options
 from archsim.cli.output import note_files, note_shortfall, print_json
-from archsim.cli.progress import Progress
+from archsim.cli.progress import COMPILES, Progress
 from archsim.results.defaults import COMPARE_ENGINE
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def compare(
         )
     from archsim.comparison.run import compare as run_comparison
 
-    with Progress("comparing", "images") as progress:
+    with Progress("comparing", "images", COMPILES) as progress:
         result = run_comparison(
             workloads,
             arch=arch,

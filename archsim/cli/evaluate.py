@@ -9,7 +9,7 @@ import click
 
 from archsim.cli.options import data_option, images_option, json_option, set_option
 from archsim.cli.output import note_files, note_shortfall, percent, print_exits, print_json, print_title
-from archsim.cli.progress import Progress
+from archsim.cli.progress import COMPILES, Progress
 
 if TYPE_CHECKING:
     from archsim.results.run_result import EvaluateResult
@@ -43,7 +43,7 @@ def evaluate(
     """
     from archsim import api
 
-    with Progress("evaluating", "images") as progress:
+    with Progress("evaluating", "images", COMPILES) as progress:
         result = api.evaluate(
             workload,
             images=images,

@@ -12,16 +12,19 @@ import click
 
 _QUIET_S = 2.0
 _LINE_EVERY_S = 5.0
+COMPILES = "the first run compiles its kernels, once"
 
 
 class Progress:
     """Context manager around a long call; pass :meth:`advance` to it.
 
     A thread draws, because a long step (compiling kernels on the first run) reports nothing while it lasts.
+    at_first: what is said until something has been finished.
     """
 
-    def __init__(self, task: str, unit: str) -> None:
+    def __init__(self, task: str, unit: str, at_first: str = "") -> None:
         self._task = task
+        self._at_first = at_first
         self._unit = unit
         self._done = 0
         self._total = 0
@@ -73,6 +76,8 @@ class Progress:
 
     def _pace(self) -> str:
         """How fast it goes and how long it will take, once something has been finished."""
+        if self._done == 0 and self._at_first:
+            return f" ({self._at_first})"
         if self._first is None or self._done <= self._first[0]:
             return ""
         first, start_s = self._first

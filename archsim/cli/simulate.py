@@ -18,7 +18,7 @@ from archsim.cli.output import (
     print_table,
     print_title,
 )
-from archsim.cli.progress import Progress
+from archsim.cli.progress import COMPILES, Progress
 from archsim.results.defaults import ENGINES
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def simulate(
     observed = _timeline_request(
         timeline, layers, window, out, spread=jobs is not None or scheduler is not None
     )
-    with Progress("simulating", "images") as progress:
+    with Progress("simulating", "images", COMPILES) as progress:
         options: dict[str, Any] = {
             "arch": arch,
             "energy_table": energy_table,
