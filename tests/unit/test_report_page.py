@@ -24,7 +24,7 @@ from archsim.report.page.provenance import simulate_command
 from archsim.report.style import BLUE
 from archsim.results.run_result import EnergyUncertainty
 from tests.html_page import Element, Page
-from tests.run_results import early_exit_run, image
+from tests.run_results import early_exit_run, image, observed_run
 
 
 def percent(element: Element, key: str) -> float:
@@ -143,3 +143,19 @@ def test_the_command_is_quoted_for_a_shell() -> None:
         "archsim simulate 'my net.yaml' --arch fast --energy-table 65nm --images 4 --data '$data' --set 'a=b c' "
         "--engine tile --arrivals 250.0 --seed 7 --out run"
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "--timeline 0"),
+        ({"until_cycle": 90, "is_truncated": True}, "--timeline 0"),
+        ({"from_cycle": 10, "until_cycle": 90, "is_truncated": True}, "--timeline 0 --window 10:200"),
+        ({"from_cycle": 10, "until_cycle": 90}, "--timeline 0 --window 10:90"),
+    ],
+)
+def test_the_command_records_the_same_timeline(changes: dict[str, int], words: str) -> None:
+    timeline = observed_run().timeline
+    assert timeline is not None
+    result = observed_run(timeline=dataclasses.replace(timeline, **changes))
+    assert simulate_command(result, "toy", "fast", None).endswith(f" --out run {words}")

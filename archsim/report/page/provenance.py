@@ -11,6 +11,7 @@ from archsim.report.page.numbers import number, whole
 from archsim.report.page.section import Section, details, says
 from archsim.report.page.sources import Subject
 from archsim.results.run_result import RunResult
+from archsim.results.timeline import Timeline
 
 _NOT_SHOWN = ("schema", "name", "description")
 
@@ -105,7 +106,20 @@ def simulate_command(result: RunResult, workload: str, arch: str, data: str | No
         words += ["--set", override]
     words += ["--engine", result.engine]
     words += ["--arrivals", result.arrivals] if result.arrivals != "alone" else []
-    return shlex.join([*words, "--seed", str(result.seed), "--out", "run"])
+    words += ["--seed", str(result.seed), "--out", "run"]
+    return shlex.join(words + (_timeline_words(result.timeline) if result.timeline else []))
+
+
+def _timeline_words(timeline: Timeline) -> list[str]:
+    """Options that record the same cycles of the same image."""
+    words = ["--timeline", str(timeline.image)]
+    if timeline.is_truncated:  # it ends where it is full, and does so again
+        return words + (
+            ["--window", f"{timeline.from_cycle}:{timeline.cycles}"] if timeline.from_cycle else []
+        )
+    if (timeline.from_cycle, timeline.until_cycle) != (0, timeline.cycles):
+        words += ["--window", f"{timeline.from_cycle}:{timeline.until_cycle}"]
+    return words
 
 
 def _commands(subject: Subject) -> list[Html]:
