@@ -137,6 +137,12 @@ class Rung(Measured):
     step_saved_by_component_uj: dict[str, float]
     paired: PairedAccuracy | None
 
+    @property
+    def energy_range(self) -> Pair:
+        """95 % range of its energy over that of the first rung."""
+        low, high = self.energy_saving_range
+        return 1 - high, 1 - low
+
 
 @dataclass(frozen=True)
 class Control:
@@ -190,6 +196,14 @@ class Comparison:
     host: Host
     others: tuple[Comparison, ...] = ()
     files: tuple[str, ...] = ()
+
+    @property
+    def ranges(self) -> tuple[tuple[Pair, Pair], ...]:
+        """Of ours, then of each baseline, against the first baseline: 95 % ranges of its speed and of its energy."""
+        first = self.baselines[0]
+        saved = first.energy_saving_range
+        ours = first.speedup_range, (1 - saved[1], 1 - saved[0])
+        return (ours, *((each.speed_to_first_range, each.energy_to_first_range) for each in self.baselines))
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object: plain dicts, lists, strings and numbers, keys in the order of the fields."""

@@ -103,10 +103,7 @@ def draw_ladder(found: Comparison, figure: Figure) -> None:
         for index, rung in enumerate(found.ladder)
     ]
     first = found.ladder[0]
-    ranges = [
-        None,
-        *((1 - high, 1 - low) for low, high in (rung.energy_saving_range for rung in found.ladder[1:])),
-    ]
+    ranges = [rung.energy_range for rung in found.ladder]
     axis = f'energy of an image / that of "{first.step}" ({_RANGE})'
     _draw_bars(figure, names, found.ladder, _by_component(found.ladder), ranges, axis)
     style.headline(figure, _title("Where the saving comes from", found))
@@ -200,17 +197,11 @@ def _ranges(found: Comparison) -> list[tuple[Pair, Pair] | tuple[None, None]]:
     Those of a further workload are against its own baseline, which is the first one only where both ran one network.
     """
     first = found.baselines[0]
-    ranges: list[tuple[Pair, Pair] | tuple[None, None]] = [(None, None)]
-    ranges += [(each.speed_to_first_range, each.energy_to_first_range) for each in found.baselines[1:]]
+    ranges: list[tuple[Pair, Pair] | tuple[None, None]] = [*found.ranges[1:]]
     for each in (found, *found.others):
-        against = each.baselines[0]
-        low, high = against.energy_saving_range
-        is_same = (against.workload, against.name, against.overrides) == (
-            first.workload,
-            first.name,
-            first.overrides,
-        )
-        ranges.append((against.speedup_range, (1 - high, 1 - low)) if is_same else (None, None))
+        base = each.baselines[0]
+        is_same = (base.workload, base.name, base.overrides) == (first.workload, first.name, first.overrides)
+        ranges.append(each.ranges[0] if is_same else (None, None))
     return ranges
 
 

@@ -16,8 +16,10 @@ from archsim.comparison.relate import against, measured
 from archsim.comparison.runs import Machine, Run
 from archsim.energy.uncertainty import EnergyTerm
 from archsim.report.comparison import draw, draw_energy, draw_ladder, draw_layers, draw_speedup, write_plots
+from archsim.report.page.comparison import comparison_sections
 from archsim.results.host import Host
 from archsim.results.run_result import RunResult
+from tests.html_page import Page
 from tests.run_results import baseline_run, early_exit_run
 
 TERM = (EnergyTerm("dram", "io", 1.0, 0.1),)
@@ -136,8 +138,26 @@ def test_whiskers_are_the_ranges_of_the_ratios(comparison: Comparison) -> None:
     assert whiskers(speeds) == {1.0: (0.9, 1.2), 2.0: (1.5, 2.5), 3.0: (1.5, 2.5)}
     expected = {1.0: (0.8, 1.25), 2.0: (0.45, 0.6), 3.0: (0.45, 0.6)}
     assert whiskers(energies) == whiskers(layers) == expected
+    dense, ours = found.ladder
+    found = dataclasses.replace(
+        found, ladder=(dataclasses.replace(dense, energy_saving_range=(0.0, 0.0)), ours)
+    )
     assert whiskers(draw(draw_ladder, found).axes[0]) == {1.0: (0.4, 0.55)}
     assert energies.get_xlim()[1] > 1.25
+
+
+def test_the_page_has_the_same_whiskers(comparison: Comparison) -> None:
+    """In percent of the longest bar: 2.5 times as fast; 1.25 times the 36 uJ of the baseline."""
+    first = dataclasses.replace(
+        comparison.baselines[0], speedup_range=(1.5, 2.5), energy_saving_range=(0.4, 0.55)
+    )
+    second = dataclasses.replace(first, speed_to_first_range=(0.9, 1.2), energy_to_first_range=(0.8, 1.25))
+    section, _ = comparison_sections(dataclasses.replace(comparison, baselines=(first, second)))
+    page = Page.of(section.markup())
+    spans = [
+        (float(line.attributes["x1"][:-1]), float(line.attributes["x2"][:-1])) for line in page.all("line")
+    ]
+    assert [(low, high) for low, high in spans if low < high] == [(60, 100), (36, 48), (36, 48), (64, 100)]
 
 
 def test_speed_is_told_against_the_baseline_controls_included(comparison: Comparison) -> None:

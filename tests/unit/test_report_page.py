@@ -38,7 +38,7 @@ def test_bars_are_as_long_as_their_parts() -> None:
             [Part("x", 30.0, "c-dram", "x"), Part("none", 0.0, "c-noc", ""), Part("y", 10.0, "c-noc", "y")],
             "",
         ),
-        Bar("b", [Part("x", 60.0, "c-dram", "x")], "", half_width=20.0),
+        Bar("b", [Part("x", 60.0, "c-dram", "x")], "", whisker=(40.0, 80.0)),
     ]
     page = Page.of(bars("lengths", rows))
     assert page.errors == []

@@ -23,22 +23,27 @@ class Part:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of consecutive parts. note: shown behind its label. half_width: of a whisker at its end; 0 for none."""
+    """A bar of consecutive parts. note: shown behind its label. whisker: from, to; None for none."""
 
     label: Html | str
     parts: Sequence[Part]
     note: Html | str
-    half_width: float = 0.0
+    whisker: tuple[float, float] | None = None
 
     @property
     def length(self) -> float:
         """That of all parts."""
         return sum(part.length for part in self.parts)
 
+    @property
+    def reach(self) -> float:
+        """Where it ends, its whisker included."""
+        return max(self.length, self.whisker[1] if self.whisker else 0.0)
+
 
 def bars(caption: str, rows: Sequence[Bar]) -> Html:
     """Bars on one scale, each under its label and note. The longest, whisker included, fills the width."""
-    longest = max((row.length + row.half_width for row in rows), default=0.0) or 1.0
+    longest = max((row.reach for row in rows), default=0.0) or 1.0
     items = [
         el(
             "li",
@@ -58,8 +63,8 @@ def _drawing(row: Bar, longest: float) -> Html:
         if part.length > 0:
             pieces.append(_piece(part, percent(start, longest), percent(part.length, longest)))
         start += part.length
-    if row.half_width:
-        pieces.append(_whisker(start, row.half_width, longest))
+    if row.whisker and row.whisker[1] > row.whisker[0]:
+        pieces.append(_whisker(row.whisker, longest))
     words = "; ".join(part.text for part in row.parts if part.length > 0) or "nothing"
     return el("svg", el("title", words), *pieces, role="img", width="100%", height=str(_HEIGHT_PX))
 
@@ -76,8 +81,8 @@ def _piece(part: Part, start: str, width: str) -> Html:
     )
 
 
-def _whisker(end: float, half_width: float, longest: float) -> Html:
-    low, high = percent(max(0.0, end - half_width), longest), percent(end + half_width, longest)
+def _whisker(ends: tuple[float, float], longest: float) -> Html:
+    low, high = (percent(max(0.0, end), longest) for end in ends)
     middle = _HEIGHT_PX / 2
 
     def line(x1: str, x2: str, y1: float, y2: float) -> Html:

@@ -86,10 +86,10 @@ def _rows(found: Comparison) -> list[tuple[str, str, Measured]]:
 def _speed_bars(found: Comparison) -> list[Html]:
     first = found.baselines[0]
     rows = []
-    for name, key, run in _rows(found):
+    for (name, key, run), (whisker, _) in zip(_rows(found), found.ranges, strict=True):
         speed = first.service_us_mean / run.service_us_mean
         text = f"{speed:.2f}\N{MULTIPLICATION SIGN}"
-        rows.append(Bar(name, [Part(name, speed, _colour(key), f"{name}: {text}")], text))
+        rows.append(Bar(name, [Part(name, speed, _colour(key), f"{name}: {text}")], text, whisker))
     caption = f"Speed, {_names(found)[0]} = 1"
     return [el("h3", caption), bars(caption, rows)]
 
@@ -104,11 +104,14 @@ def _energy_bars(found: Comparison) -> list[Html]:
         f"Energy of an image, {_names(found)[0]} = 100 %",
         [(name, run, "") for name, _, run in _rows(found)],
         base_uj,
+        [energy for _, energy in found.ranges],
     )
 
 
-def _stacked(caption: str, rows: Sequence[tuple[str, Measured, str]], base_uj: float) -> list[Html]:
-    """Bars by component. rows: (label, run, what else is said behind it)."""
+def _stacked(
+    caption: str, rows: Sequence[tuple[str, Measured, str]], base_uj: float, ranges: Sequence[Pair]
+) -> list[Html]:
+    """Bars by component. rows: (label, run, what else is said behind it). ranges: of the ratios to ``base_uj``."""
     names = dict.fromkeys(
         name for _, run, _ in rows for name, energy in run.energy_by_component_uj.items() if energy
     )
@@ -117,8 +120,9 @@ def _stacked(caption: str, rows: Sequence[tuple[str, Measured, str]], base_uj: f
             label,
             component_parts(run.energy_by_component_uj),
             f"{quantity(run.energy_uj_per_image)} µJ · {100 * run.energy_uj_per_image / base_uj:.1f} %{more}",
+            (low * base_uj, high * base_uj),
         )
-        for label, run, more in rows
+        for (label, run, more), (low, high) in zip(rows, ranges, strict=True)
     ]
     return [el("h3", caption), bars(caption, drawn), component_legend(names)]
 
@@ -359,7 +363,12 @@ def _ladder(found: Comparison, key: str) -> Html:
         says(
             "One change at a time on the same accelerator, from dense to ours; each row holds all above it."
         ),
-        *_stacked(f"Energy of an image, {first.step} = 100 %", drawn, first.energy_uj_per_image),
+        *_stacked(
+            f"Energy of an image, {first.step} = 100 %",
+            drawn,
+            first.energy_uj_per_image,
+            [rung.energy_range for rung in found.ladder],
+        ),
         table("Attribution ladder", header, rows, left=(0, 1)),
         *(says(f"{rung.step}: {rung.note}.") for rung in found.ladder if rung.note),
     )

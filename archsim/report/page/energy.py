@@ -46,13 +46,14 @@ def component_legend(names: Collection[str]) -> Html:
 
 def energy_section(result: RunResult) -> Section:
     """By component with the range of each, by cause, by layer."""
-    energies = result.energy_uj_per_image.by_component
+    energy = result.energy_uj_per_image
+    energies = energy.by_component
     found = result.energy_uncertainty_uj
     total = Bar(
         "An image",
         component_parts(energies),
         join(energy_total(result), " µJ"),
-        found.total if found else 0.0,
+        (energy.total - found.total, energy.total + found.total) if found else None,
     )
     return Section(
         "energy",
