@@ -44,7 +44,7 @@ def _comparison(found: Comparison, key: str) -> Html:
         _against_table(found, key),
         says(
             "Speed-up is a ratio of mean times, its range 95 % because there are only so many images; that of a saving "
-            "because the rows of the energy table are uncertain. "
+            "because the rows of the energy table are uncertain. Whiskers are such ranges. "
             "Equal area: the baseline with a buffer so much larger that it takes the area of ours."
         ),
         *_paired(found, key),
