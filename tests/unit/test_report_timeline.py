@@ -113,6 +113,21 @@ def test_without_a_decision_it_is_about_the_longest_stall_or_the_end(
     assert found.from_cycle < at_cycle < found.until_cycle
 
 
+@pytest.mark.parametrize(("first", "end"), [(90, 110), (0, 20), (110, 111), (70, 70)])
+def test_the_excerpt_stays_inside_what_was_recorded(first: int, end: int) -> None:
+    """The PE array waits from 80 to 120; spans that reach beyond a recorded window are whole."""
+    waiting = (Span("pe_array", "wait", "tile 1", 1, 80, 120),)
+    timeline = dataclasses.replace(HAND_MADE, spans=waiting, marks=(), from_cycle=first, until_cycle=end)
+    found = excerpt_of(timeline)
+    assert first <= found.from_cycle < found.until_cycle <= max(end, first + 1)
+    assert found.from_cycle <= found.at_cycle <= found.until_cycle
+    page = page_of(timeline)
+    placed = [
+        percent(each, key) for each in page.all("rect") if "y" in each.attributes for key in ("x", "width")
+    ]
+    assert all(0 <= place <= 100 for place in placed)
+
+
 def test_no_timeline_makes_the_page_large() -> None:
     """A branch that is evaluated for 20,000 cycles while a thousand chunks come in."""
     chunks = tuple(Span("dram", "load", "conv2", 0, 20 * index, 20 * index + 19, 64) for index in range(1000))
@@ -125,6 +140,8 @@ def test_no_timeline_makes_the_page_large() -> None:
     found = excerpt_of(timeline)
     assert sum(len(found.spans(timeline, unit, whats)) for _, unit, whats in ROWS) <= MOST_SPANS
     assert found.from_cycle < 20_000 < found.until_cycle
+    cut = excerpt_of(dataclasses.replace(timeline, until_cycle=20_000))
+    assert cut.from_cycle < cut.at_cycle == cut.until_cycle == 20_000
     assert found.until_cycle - found.from_cycle > 3000
     marks = tuple(LoggedEvent(index, "branch_unit", "go on", "exit1") for index in range(200))
     page = page_of(dataclasses.replace(timeline, marks=marks))

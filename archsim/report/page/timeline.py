@@ -87,14 +87,16 @@ def excerpt_of(timeline: Timeline) -> Excerpt:
 
     What leads to the moment is a quarter of it, unless more than :data:`MOST_SPANS` bars would be in it.
     """
+    first_cycle, end_cycle = timeline.from_cycle, max(timeline.until_cycle, timeline.from_cycle + 1)
     start_cycle, at_cycle, about = _moment(timeline)
-    length = max(at_cycle - start_cycle, _LEAST_CYCLES)
-    from_cycle = max(timeline.from_cycle, start_cycle - _BEFORE * length)
-    until_cycle = min(timeline.until_cycle, at_cycle + _AFTER * length)
-    found = Excerpt(from_cycle, until_cycle, at_cycle, about)
+    at_cycle = min(max(at_cycle, first_cycle), end_cycle)  # what begins or ends outside is recorded whole
+    length = max(at_cycle - max(start_cycle, first_cycle), _LEAST_CYCLES)
+    from_cycle = max(first_cycle, at_cycle - (1 + _BEFORE) * length)
+    found = Excerpt(from_cycle, min(end_cycle, at_cycle + _AFTER * length), at_cycle, about)
     while _count(timeline, found) > MOST_SPANS and found.until_cycle - found.from_cycle > 2:
         before, after = at_cycle - found.from_cycle, found.until_cycle - at_cycle
-        found = Excerpt(at_cycle - before // 2, at_cycle + max(1, after // 2), at_cycle, about)
+        until_cycle = min(end_cycle, at_cycle + max(1, after // 2))
+        found = Excerpt(at_cycle - before // 2, until_cycle, at_cycle, about)
     return found
 
 
