@@ -139,7 +139,7 @@ def _remark(timeline: Timeline, excerpt: Excerpt) -> str:
     return (
         f"Image {timeline.image} {way} after {timeline.cycles:,} cycles. Shown are cycles {excerpt.from_cycle:,}{TO}"
         f"{excerpt.until_cycle:,}, around {excerpt.about}, which the dashed line marks. Low bars are waits. "
-        "timeline.json beside the result holds the whole of it; Perfetto and chrome://tracing open it."
+        "timeline.json beside the result holds all that was recorded; Perfetto and chrome://tracing open it."
     )
 
 
