@@ -20,3 +20,9 @@ def assert_agree(integers: np.ndarray, logits: np.ndarray, most_error: float = M
     assert clear.sum() >= len(logits) // 3
     same = found.argmax(axis=1) == logits.argmax(axis=1)
     assert same[clear].all(), same.mean()
+
+
+def correlation_over_images(integers: np.ndarray, logits: np.ndarray) -> float:
+    """Of what the images change in the logits: what a class has of its own for every image is taken away."""
+    changed = [each - each.mean(axis=0) for each in (integers.astype(float), logits)]
+    return float(np.corrcoef(*(each.ravel() for each in changed))[0, 1])

@@ -16,7 +16,7 @@ import pytest
 from archsim.api import load, simulate
 from archsim.importing.onnx_model import Calibrating, import_onnx
 from archsim.importing.result import ImportResult
-from tests.logits import assert_agree
+from tests.logits import assert_agree, correlation_over_images
 from tests.onnx_models import pictures
 from tests.unit.int8_reference import run_reference
 
@@ -126,6 +126,10 @@ NETWORKS: dict[str, Callable[[], Any]] = {
 }
 
 
+LEAST_CORRELATION = {"mobilenetv2": 0.75}
+"""Eight bits cost this network with random weights more than others: ONNX Runtime's own reach 0.77 to 0.87."""
+
+
 def network(name: str) -> Any:
     """Random weights, and the statistics that batch normalisation has seen of some images."""
     torch.manual_seed(len(name))
@@ -179,10 +183,12 @@ def test_exported_networks_answer_as_they_do_in_onnx_runtime(
     model = exported(name, tmp_path, dynamo=exporter == "dynamo")
     result = imported(model)
     images = pictures(TESTED, SIDE)
-    assert_agree(integers_of(model, images), logits_of(model, images))
+    found, expected = integers_of(model, images), logits_of(model, images)
+    assert_agree(found, expected)
+    assert correlation_over_images(found, expected) > LEAST_CORRELATION.get(name, 0.95)
     assert not result.notes and result.top1_agreement["final"] > 0.8
-    found = simulate(tmp_path / "net.yaml", data=tmp_path / "images.npz", images=2, engine="segment")
-    assert found.cycles.total > 0
+    run = simulate(tmp_path / "net.yaml", data=tmp_path / "images.npz", images=2, engine="segment")
+    assert run.cycles.total > 0
 
 
 @pytest.mark.parametrize(
@@ -250,4 +256,7 @@ def test_models_that_onnx_runtime_quantised(name: str, scheme: str, tmp_path: Pa
     assert not result.shape_only
     assert bool(result.notes) == (scheme != "symmetric")  # zero points of tensors with negative values
     images = pictures(TESTED, SIDE)
-    assert_agree(integers_of(model, images), logits_of(model, images))
+    found, expected = integers_of(model, images), logits_of(model, images)
+    assert_agree(found, expected)
+    if scheme == "symmetric":
+        assert correlation_over_images(found, expected) > 0.99
