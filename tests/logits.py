@@ -23,6 +23,12 @@ def assert_agree(integers: np.ndarray, logits: np.ndarray, most_error: float = M
 
 
 def correlation_over_images(integers: np.ndarray, logits: np.ndarray) -> float:
-    """Of what the images change in the logits: what a class has of its own for every image is taken away."""
-    changed = [each - each.mean(axis=0) for each in (integers.astype(float), logits)]
-    return float(np.corrcoef(*(each.ravel() for each in changed))[0, 1])
+    """Of what the images change in the logits: what a class has of its own for every image is taken away.
+
+    So is what all classes of an image share, which a softmax does not see.
+    """
+    changed = []
+    for each in (integers.astype(float), logits.astype(float)):
+        relative = each - each.mean(axis=1, keepdims=True)
+        changed.append((relative - relative.mean(axis=0)).ravel())
+    return float(np.corrcoef(*changed)[0, 1])
