@@ -33,9 +33,9 @@ def report(result: str, out: str, data: str | None, workload: str | None, arch: 
       archsim simulate digits --images 64 --out runs/digits
       archsim report runs/digits -o report.html
 
-    RESULT is a folder written by archsim simulate --out or archsim compare --out, or the JSON file in it. The page
-    needs no other file and no network. Files given with options must be those of the run: hashes and labels are
-    checked.
+    RESULT is a folder written by archsim simulate --out or archsim compare --out, or the JSON file in it. With a
+    timeline (archsim simulate --timeline) it shows an excerpt of that. The page needs no other file and no network.
+    Files given with options must be those of the run: hashes and labels are checked.
     """
     from archsim.report.page.assemble import write_page
     from archsim.report.page.sources import Asked
