@@ -16,6 +16,7 @@ UNITS: dict[str, str] = {
     "branch_unit": "archsim.rtl.branch_unit:BranchUnit",
     "exit_controller": "archsim.rtl.exit_controller:ExitController",
     "requantiser": "archsim.rtl.requantiser:Requantiser",
+    "buffer_port": "archsim.rtl.buffer_port:BufferPort",
 }
 """Where each unit is; its class makes one of an architecture with ``of``."""
 

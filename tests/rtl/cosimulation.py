@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
+from functools import lru_cache
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from archsim.config.arch import ArchSpec
+from archsim.kernels import compiler
 from archsim.sim.channel import Channel, WaitList
 from archsim.sim.clock import Clock
 from archsim.sim.observe import EventLog, LoggedEvent
 from archsim.sim.wiring import Wiring
+
+Drive = Callable[[int, "Bench"], "bool | None"]
 
 
 class Bench:
@@ -32,21 +39,60 @@ class Bench:
         return int(self._context.get(getattr(self._unit, name)))
 
 
-def simulate(unit: Any, cycles: int, drive: Callable[[int, Bench], bool | None]) -> None:
-    """Call ``drive(cycle, bench)`` in every clock cycle, until it says True; at most ``cycles`` times."""
-    from amaranth.sim import Simulator
+class Simulation:
+    """A twin that is compiled once and run often: every run starts from reset."""
 
-    async def bench(context: Any) -> None:
-        wires = Bench(unit, context)
-        for cycle in range(cycles):
-            if drive(cycle, wires):
+    def __init__(self, unit: Any) -> None:
+        self._unit = unit
+        self._simulator: Any = None
+
+    def run(self, cycles: int, drive: Drive) -> None:
+        """Call ``drive(cycle, bench)`` in every clock cycle, until it says True; at most ``cycles`` times."""
+        self._cycles, self._drive = cycles, drive
+        if self._simulator is None:
+            self._simulator = self._compiled()
+        else:
+            self._simulator.reset()
+        try:
+            self._simulator.run()
+        except BaseException:
+            self._simulator = None  # a bench that was cut off would go on in the next run
+            raise
+
+    def _compiled(self) -> Any:
+        from amaranth.sim import Simulator
+
+        simulator = Simulator(self._unit)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(self._bench)
+        return simulator
+
+    async def _bench(self, context: Any) -> None:
+        wires = Bench(self._unit, context)
+        for cycle in range(self._cycles):
+            if self._drive(cycle, wires):
                 return
             await context.tick()
 
-    simulator = Simulator(unit)
-    simulator.add_clock(1e-6)
-    simulator.add_testbench(bench)
-    simulator.run()
+
+@lru_cache(maxsize=64)
+def simulation_of(make: Callable[..., Any], *parameters: Any) -> Simulation:
+    """The twin with these parameters, as compiled for the case before."""
+    return Simulation(make(*parameters))
+
+
+def mutant_of(module: ModuleType, right: str, wrong: str) -> ModuleType:
+    """A copy of a module with one line changed, its kernels plain Python: compiled ones cannot be patched."""
+    source = inspect.getsource(module)
+    assert source.count(right) == 1, f"not once in {module.__name__}: {right}"
+    copy = ModuleType(module.__name__)
+    copy.__file__ = module.__file__
+    # Dataclasses and named tuples look their module up.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, module.__name__, copy)
+        patch.setattr(compiler, "kernel", lambda function: function)
+        exec(compile(source.replace(right, wrong), f"{module.__file__} with {wrong!r}", "exec"), vars(copy))
+    return copy
 
 
 def packed(values: Sequence[int] | np.ndarray, bits: int) -> int:
@@ -59,6 +105,20 @@ def unpacked(word: int, bits: int, count: int, *, signed: bool) -> list[int]:
     """The other way."""
     values = [(word >> (bits * index)) & ((1 << bits) - 1) for index in range(count)]
     return [value - (1 << bits) if signed and value >> (bits - 1) else value for value in values]
+
+
+def step_record(program: Any, index: int) -> dict[str, int]:
+    """A word of the program memory that the exit controller reads."""
+    step = program.steps[index]
+    judged = step.branch if step.branch is not None and step.branch.is_pruned else None
+    branch = judged or step.decides
+    return {
+        "judges": judged is not None,
+        "decides": step.decides is not None,
+        "branch": 0 if branch is None else branch.index,
+        "on_array": judged is not None and bool(judged.steps),
+        "skip_to": 0 if judged is None else judged.last_step + 1,
+    }
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from archsim.sim.decisions import ImagePath, SealedDecisions
 from archsim.timing import tap
 from tests.machine import arch
 from tests.rtl.branch_cases import Branch, branches, cases
-from tests.rtl.cosimulation import Surroundings, WritePath, branch_stub, group_inputs, simulate
+from tests.rtl.cosimulation import Surroundings, WritePath, branch_stub, group_inputs, simulation_of
 
 twin = pytest.importorskip("archsim.rtl.branch_unit")
 
@@ -148,8 +148,8 @@ def compare(case: tuple[int, list[Branch]]) -> None:
             issued.append(served)
         return None
 
-    unit = twin.BranchUnit(lanes, 8, 8, 32, pipeline_cycles)
-    simulate(unit, run.decisions[-1][0] + 8, drive)
+    simulation = simulation_of(twin.BranchUnit, lanes, 8, 8, 32, pipeline_cycles)
+    simulation.run(run.decisions[-1][0] + 8, drive)
     assert seen == run.decisions
     assert run.taken[: len(path.taken_cycles)] == path.taken_cycles
     for _, index, *_ in seen:

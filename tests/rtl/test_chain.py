@@ -23,7 +23,7 @@ from archsim.schedule.program import Program, compile_program
 from archsim.sim.engine import image_path, image_work, run_image
 from archsim.sim.observe import EventLog
 from archsim.timing.tap import WritePathTap
-from tests.rtl.cosimulation import Bench, Group, WritePath, group_inputs, moments, packed
+from tests.rtl.cosimulation import Bench, Group, WritePath, group_inputs, moments, packed, step_record
 
 pytest.importorskip("amaranth")
 IMAGES = 360
@@ -138,19 +138,6 @@ def bursts_of(machine: Digits, image: int, monkeypatch: pytest.MonkeyPatch) -> t
     return outcome, log, bursts[0]
 
 
-def record(program: Program, index: int) -> dict[str, int]:
-    step = program.steps[index]
-    judged = step.branch if step.branch is not None and step.branch.is_pruned else None
-    branch = judged or step.decides
-    return {
-        "judges": judged is not None,
-        "decides": step.decides is not None,
-        "branch": 0 if branch is None else branch.index,
-        "on_array": judged is not None and bool(judged.steps),
-        "skip_to": 0 if judged is None else judged.last_step + 1,
-    }
-
-
 def branch_inputs(machine: Digits, index: int) -> dict[str, int]:
     """Configuration registers of the branch unit for a branch."""
     branch = machine.program.branches[index].branch
@@ -232,8 +219,8 @@ def compare(machine: Digits, image: int, monkeypatch: pytest.MonkeyPatch) -> Non
             )
             bias = weights[served].bias
             branch.set(weight_data=word(served, asked[0]), bias_data=int(bias[min(asked[1], len(bias) - 1)]))
-            control.set(start=cycle == 0, steps=len(program.steps), layer_done=cycle in done,
-                        dbp_branch=judged, memory_quiet=cycle >= outcome.cycles, **record(program, step))  # fmt: skip
+            control.set(start=cycle == 0, steps=len(program.steps), layer_done=cycle in done, dbp_branch=judged,
+                        memory_quiet=cycle >= outcome.cycles, **step_record(program, step))  # fmt: skip
             served = branch.serving
             branch.set(**branch_inputs(machine, served))
             events.extend(outputs(cycle, machine, image, judged, (dbp, branch, control)))

@@ -19,7 +19,14 @@ from archsim.sim.decisions import ImagePath, SealedDecisions
 from archsim.timing import tap
 from archsim.timing.tap import WritePathTap
 from tests.machine import arch
-from tests.rtl.cosimulation import Surroundings, WritePath, branch_stub, group_inputs, groups_of, simulate
+from tests.rtl.cosimulation import (
+    Surroundings,
+    WritePath,
+    branch_stub,
+    group_inputs,
+    groups_of,
+    simulation_of,
+)
 
 twin = pytest.importorskip("archsim.rtl.dbp_unit")
 NO_MAXIMUM = (1 << twin.SUM_BITS) - 1
@@ -118,7 +125,7 @@ def compare(case: tuple[int, int, type, list[Tensor]]) -> None:
         if bench.decided:
             seen.append((cycle, bool(bench.run)))
 
-    simulate(twin.DbpUnit(lanes, 8, decision_cycles), last_cycle + 4, drive)
+    simulation_of(twin.DbpUnit, lanes, 8, decision_cycles).run(last_cycle + 4, drive)
     assert path.is_empty and path.taken_cycles == taken
     assert seen == decisions
     assert sums == ([tensor.sum for tensor in found] if decision_cycles == 0 else [])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from archsim.sim import controller as simulated
 from archsim.sim.messages import BranchDecided, DbpDecided, LayerDone
 from tests.machine import arch
-from tests.rtl.cosimulation import Surroundings, branch_stub, simulate
+from tests.rtl.cosimulation import Surroundings, branch_stub, simulation_of, step_record
 
 twin = pytest.importorskip("archsim.rtl.exit_controller")
 
@@ -94,19 +94,6 @@ class Program:
                 self.cycles.append(case.own_cycles)
             self.steps[-1].decides = branch
         return self
-
-    def record(self, index: int) -> dict[str, int]:
-        """A word of the program memory of the RTL."""
-        step = self.steps[index]
-        judged = step.branch if step.branch is not None and step.branch.is_pruned else None
-        branch = judged or step.decides
-        return {
-            "judges": judged is not None,
-            "decides": step.decides is not None,
-            "branch": 0 if branch is None else branch.index,
-            "on_array": judged is not None and bool(judged.steps),
-            "skip_to": 0 if judged is None else judged.last_step + 1,
-        }
 
 
 class Machine:
@@ -189,11 +176,10 @@ def run_simulation(program: Program, case: Case) -> list[tuple]:
 def run_twin(program: Program, case: Case, end_cycle: int, ending_cycle: int) -> list[tuple]:
     machine = Machine(program, case.quiet_after)
     step, ended = 0, False
-    unit = twin.ExitController(program.arch.controller.result_cycles, case.is_speculative)
 
     def drive(cycle, bench):
         nonlocal step, ended
-        bench.set(start=cycle == 0, steps=len(program.steps), **program.record(step))
+        bench.set(start=cycle == 0, steps=len(program.steps), **step_record(program, step))
         bench.set(layer_done=0, dbp_decided=0, branch_decided=0)
         bench.set(memory_quiet=cycle >= ending_cycle + case.quiet_after)
         for report in machine.reports(cycle):
@@ -217,7 +203,8 @@ def run_twin(program: Program, case: Case, end_cycle: int, ending_cycle: int) ->
             machine.events.append((cycle, "done"))
         step = bench.step_address
 
-    simulate(unit, end_cycle + 3, drive)
+    parameters = program.arch.controller.result_cycles, case.is_speculative
+    simulation_of(twin.ExitController, *parameters).run(end_cycle + 3, drive)
     return machine.events
 
 

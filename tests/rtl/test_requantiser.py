@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from archsim.kernels import requant
 from archsim.kernels.requant import requantise
-from tests.rtl.cosimulation import packed, simulate, unpacked
+from tests.rtl.cosimulation import packed, simulation_of, unpacked
 
 twin = pytest.importorskip("archsim.rtl.requantiser")
 
@@ -53,7 +53,7 @@ def compare(case) -> None:
         if bench.out_valid:
             seen.append((cycle, unpacked(bench.out_values, 8, 2, signed=signed)))
 
-    simulate(twin.Requantiser(2, 32), len(words) + 4, drive)
+    simulation_of(twin.Requantiser, 2, 32).run(len(words) + 4, drive)
     assert seen == expected
 
 

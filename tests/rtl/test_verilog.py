@@ -96,7 +96,7 @@ def stimuli_of(unit: Any, cycles: int, seed: int, rare: tuple[str, ...]) -> list
 
 def outputs_in_amaranth(unit: Any, stimuli: list[dict[str, int]]) -> list[int]:
     """All outputs side by side, cycle by cycle."""
-    from tests.rtl.cosimulation import simulate
+    from tests.rtl.cosimulation import Simulation
 
     _, outputs = ports_of(unit)
     seen = []
@@ -108,7 +108,7 @@ def outputs_in_amaranth(unit: Any, stimuli: list[dict[str, int]]) -> list[int]:
             word = word << bits | (getattr(bench, name) & ((1 << bits) - 1))
         seen.append(word)
 
-    simulate(unit, len(stimuli), drive)
+    Simulation(unit).run(len(stimuli), drive)
     return seen
 
 
