@@ -47,3 +47,25 @@ def clamped(value: Value, bits: int, is_signed: Value) -> Value:
     high = Mux(is_signed, Const((1 << (bits - 1)) - 1, bits + 2), Const((1 << bits) - 1, bits + 2))
     low, high = low.as_signed(), high.as_signed()
     return Mux(value < low, low, Mux(value > high, high, value))[:bits]
+
+
+def wrapped(place: Value, size: int) -> Value:
+    """A place in a ring of ``size``, at most once around: ``place - size`` where that is not negative.
+
+    >>> len(wrapped(Const(9, 4), 6))
+    3
+    """
+    around: Value = Mux(place >= size, place - size, place)
+    return around[: max(1, (size - 1).bit_length())]
+
+
+def lowest_bit(bits: Value) -> Value:
+    """Number of the lowest bit that is set; 0 without one.
+
+    >>> len(lowest_bit(Const(0, 12)))
+    4
+    """
+    found: Value = Const(0, max(1, (len(bits) - 1).bit_length()))
+    for place in reversed(range(len(bits))):
+        found = Mux(bits[place], place, found)
+    return found

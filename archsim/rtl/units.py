@@ -17,6 +17,8 @@ UNITS: dict[str, str] = {
     "exit_controller": "archsim.rtl.exit_controller:ExitController",
     "requantiser": "archsim.rtl.requantiser:Requantiser",
     "buffer_port": "archsim.rtl.buffer_port:BufferPort",
+    "processing_element": "archsim.rtl.processing_element:ProcessingElement",
+    "pe_array": "archsim.rtl.pe_array:PeArray",
 }
 """Where each unit is; its class makes one of an architecture with ``of``."""
 
