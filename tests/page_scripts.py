@@ -1,4 +1,4 @@
-"""The scripts of ``docs/``, which is no package: ``generate``, ``run`` and ``conf``."""
+"""The scripts of ``docs/``, which is no package: ``generate``, ``run``, ``waves`` and ``conf``."""
 
 from __future__ import annotations
 

@@ -48,8 +48,9 @@ def export_rtl(
       archsim export-rtl dbp_unit --arch locoexnet-65nm -o dbp_unit.v
       archsim export-rtl all --gates --lanes 4,8,16,32
 
-    UNIT is dbp_unit, branch_unit, exit_controller or requantiser; with --gates also all. Needs the extra rtl. Yosys,
-    which it brings, takes a minute or more when it is started for the first time.
+    UNIT is dbp_unit, branch_unit, exit_controller, requantiser, buffer_port, processing_element or pe_array (3 x 3);
+    with --gates also all. Needs the extra rtl. Yosys, which it brings, takes a minute or more when it is started for
+    the first time.
     """
     if out is None and not gates:
         raise click.UsageError("What is wanted? -o FILE writes Verilog, --gates prints gates.")
@@ -84,9 +85,9 @@ def _print_gates(
     unit: str, arch: str, overrides: tuple[str, ...], counts: list[int | None], as_json: bool
 ) -> None:
     from archsim.config.load import load_arch
-    from archsim.rtl.units import UNITS, make_unit
+    from archsim.rtl.units import COUNTED, make_unit
 
-    names = tuple(UNITS) if unit == "all" else (unit,)
+    names = COUNTED if unit == "all" else (unit,)
     keys = ("dbp_unit.lanes", "branch_unit.macs", "branch_unit.tap_lanes")
     archs = [
         load_arch(arch, [*overrides, *(f"{key}={count}" for key in keys if count is not None)])
@@ -98,15 +99,20 @@ def _print_gates(
     from archsim.rtl.overhead import overhead_of
 
     found = [overhead_of(spec, names) for spec in archs]
-    units = [row for overhead in found for row in overhead.rows()]
-    classifiers = [row for overhead in found for row in overhead.classifier_rows()]
-    if as_json:
-        print_json({"arch": archs[0].name, "units": units, "classifiers": classifiers})
-        return
-    print_rows(units)
+    # Units without lanes are the same in all of them.
+    rows = [row for overhead in found for row in overhead.rows() if row["lanes"] or overhead is found[0]]
+    tables = {"units": sorted(rows, key=lambda row: names.index(row["unit"]))}
+    if unit == "all":
+        tables["overhead"] = [overhead.supporting_row() for overhead in found]
     if "branch_unit" in names:
-        click.echo()
-        print_rows(classifiers)
+        tables["classifiers"] = [row for overhead in found for row in overhead.classifier_rows()]
+    if as_json:
+        print_json({"arch": archs[0].name, **tables})
+        return
+    for index, table in enumerate(tables.values()):
+        if index:
+            click.echo()
+        print_rows(table)
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:

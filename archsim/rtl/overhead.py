@@ -6,55 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth.hdl import Module, Signal, signed
-from amaranth.lib.wiring import Component, In
-
 from archsim.config.arch import ArchSpec
 from archsim.config.load import load_energy_table
 from archsim.energy.quantities import Quantities
 from archsim.rtl.gates import EQUIVALENTS, FLIP_FLOP, Gates, Silicon, gates_of
-from archsim.rtl.units import UNITS, make_unit
+from archsim.rtl.processing_element import ProcessingElement
+from archsim.rtl.units import COUNTED, make_unit
 from archsim.schedule.branches import classifier_cycles
-
-
-class MacDatapath(Component):
-    """Multiplier, adder and pipeline registers of one PE: what of it is not storage."""
-
-    def __init__(self, activation_bits: int, weight_bits: int, psum_bits: int) -> None:
-        self.psum_bits = psum_bits
-        super().__init__(
-            {
-                "activation": In(signed(activation_bits)),
-                "weight": In(signed(weight_bits)),
-                "psum": In(psum_bits),
-            }
-        )
-
-    def elaborate(self, platform: Any) -> Any:
-        """The circuit."""
-        m = Module()
-        activation, weight = Signal.like(self.activation), Signal.like(self.weight)
-        product = Signal(signed(len(self.activation) + len(self.weight)))
-        total = Signal(signed(self.psum_bits), attrs={"keep": 1})
-        m.d.sync += [
-            activation.eq(self.activation),
-            weight.eq(self.weight),
-            product.eq(activation * weight),
-            total.eq(self.psum + product),
-        ]
-        return m
-
 
 CLASSIFIERS = (10, 100, 200)
 """Logits of the classifiers that a table shows, CIFAR-10 to Tiny-ImageNet, of 512 features each."""
+SUPPORTING = ("dbp_unit", "branch_unit", "exit_controller")
+"""What early exits and dynamic branch pruning add to an accelerator."""
 
 
 @dataclass(frozen=True)
 class Overhead:
     """One accelerator: gates by unit, gates of its PE array, and what they cost.
 
-    array_equivalents: datapath of a PE synthesised, register scratchpads as flip-flops, times the PEs; SRAM
-    scratchpads and the NoC are left out.
+    array_equivalents: of a PE, times the PEs; a filter scratchpad that is SRAM and the NoC are left out.
     """
 
     arch: ArchSpec
@@ -85,7 +55,7 @@ class Overhead:
                 "flip-flops": found.flip_flops,
                 "GE": round(found.equivalents),
                 "levels": found.levels,
-                "of the PE array %": round(100 * found.equivalents / self.array_equivalents, 2),
+                "of the PE array %": self._percent(found.equivalents),
                 "area mm2": round(Silicon.of(found).area_mm2, 4),
                 "pJ a cycle": round(Silicon.of(found).cycle_pj, 2),
                 "leakage uW": round(Silicon.of(found).leakage_uw, 2),
@@ -93,17 +63,33 @@ class Overhead:
             for name, found in self.gates.items()
         ]
 
+    def supporting_row(self) -> dict[str, Any]:
+        """All supporting modules together, against the PE array. Each of them has been counted."""
+        parts = {name: self.gates[name] for name in SUPPORTING}
+        total = sum(found.equivalents for found in parts.values())
+        return {
+            "lanes": self.arch.branch_unit.macs,
+            **{f"{name} GE": round(found.equivalents) for name, found in parts.items()},
+            "together GE": round(total),
+            "PE array GE": round(self.array_equivalents),
+            "of the PE array %": self._percent(total),
+            "levels": max(found.levels for found in parts.values()),
+        }
+
+    def _percent(self, equivalents: float) -> float:
+        return round(100 * equivalents / self.array_equivalents, 2)
+
     def _lanes(self, name: str) -> int | None:
         """Lanes of a unit that has any."""
         return {"dbp_unit": self.arch.dbp_unit.lanes, "branch_unit": self.arch.branch_unit.macs}.get(name)
 
 
-def overhead_of(arch: ArchSpec, units: Sequence[str] = tuple(UNITS)) -> Overhead:
-    """Synthesise units and the datapath of a PE with the parameters of an architecture: minutes."""
+def overhead_of(arch: ArchSpec, units: Sequence[str] = COUNTED) -> Overhead:
+    """Synthesise units and a PE with the parameters of an architecture: minutes."""
     gates = {name: gates_of(make_unit(name, arch)) for name in units}
-    bits = arch.precision
-    datapath = gates_of(MacDatapath(bits.activation_bits, bits.weight_bits, bits.psum_bits))
+    one = gates_of(ProcessingElement.of(arch)).equivalents
     sizes = Quantities(arch, load_energy_table(arch.energy_table))
-    register_bits = sum(spad.words * spad.word_bits for spad in sizes.spads.values() if not spad.is_sram)
-    one = datapath.equivalents + EQUIVALENTS[FLIP_FLOP] * register_bits
+    filters = sizes.spads["filter"]
+    if not filters.is_sram:
+        one += EQUIVALENTS[FLIP_FLOP] * filters.words * filters.word_bits
     return Overhead(arch, gates, one * sizes.pes)

@@ -21,6 +21,8 @@ UNITS: dict[str, str] = {
     "pe_array": "archsim.rtl.pe_array:PeArray",
 }
 """Where each unit is; its class makes one of an architecture with ``of``."""
+COUNTED = tuple(name for name in UNITS if name != "pe_array")
+"""Units whose gates are counted with those of all: an array is its PEs."""
 
 
 def make_unit(name: str, arch: ArchSpec) -> Component:

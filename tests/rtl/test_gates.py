@@ -16,7 +16,7 @@ from amaranth.lib.wiring import Component, In, Out
 from archsim.config.load import load_arch
 from archsim.rtl import gates
 from archsim.rtl.gates import Gates, Silicon, gates_of, parse_gates
-from archsim.rtl.overhead import MacDatapath, Overhead
+from archsim.rtl.overhead import SUPPORTING, Overhead
 from archsim.rtl.units import make_unit
 
 COUNTED = Path(__file__).resolve().parents[1] / "golden" / "rtl" / "gates.csv"
@@ -44,8 +44,9 @@ def component_of(name: str, lanes: str) -> Any:
     operators = {"multiply_8": (8, True), "add_8": (8, False), "add_32": (32, False)}
     if name in operators:
         return Operator(*operators[name])
-    if name == "mac_datapath":
-        return MacDatapath(8, 8, 32)
+    unit, _, zero = name.partition(":")
+    if zero:
+        return make_unit(unit, load_arch("locoexnet-65nm", [f"pe_array.zero={zero}"]))
     keys = ("dbp_unit.lanes", "branch_unit.macs", "branch_unit.tap_lanes")
     return make_unit(name, load_arch("locoexnet-65nm", [f"{key}={lanes}" for key in keys if lanes]))
 
@@ -101,3 +102,16 @@ def test_the_table_of_an_accelerator() -> None:
     assert (row["lanes"], row["GE"], row["levels"], row["of the PE array %"]) == (16, 1000, 7, 1.0)
     assert [row["cycles"] for row in found.classifier_rows()] == [320, 3200, 6400]
     assert [row["weights KiB"] for row in found.classifier_rows()] == [5, 50, 100]
+
+
+def test_supporting_modules_are_added_up() -> None:
+    one = {
+        name: Gates({"$_NAND_": 1000, "$_DFF_P_": 3}, 7 + index, 0) for index, name in enumerate(SUPPORTING)
+    }
+    row = Overhead(load_arch("locoexnet-65nm"), one, 102_000.0).supporting_row()
+    assert (row["lanes"], row["together GE"], row["of the PE array %"], row["levels"]) == (16, 3051, 2.99, 9)
+
+
+def test_copies_of_a_circuit_have_its_levels() -> None:
+    found = Gates({"$_NAND_": 10}, 7, 1) * 4
+    assert (found.equivalents, found.levels, found.memories) == (40, 7, 4)

@@ -349,9 +349,10 @@ def test_a_phase_that_does_not_wait_for_its_port_is_caught(monkeypatch) -> None:
 
 def test_a_kernel_with_padding_on_the_wrong_side_is_caught(monkeypatch) -> None:
     real = conv.conv2d
-    shifted = lambda maps, weight, stride, padding: real(
-        maps, weight, stride, (0, 0, *(2 * p for p in padding))
-    )  # noqa: E731
+
+    def shifted(maps, weight, stride, padding):
+        return real(maps, weight, stride, (0, 0, *(2 * pad for pad in padding)))
+
     monkeypatch.setattr(conv, "conv2d", shifted)
     with pytest.raises(AssertionError):
         compare(example("gate"))

@@ -174,8 +174,8 @@ def compare(case: Case) -> None:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    columns, channels, filters = draw(st.sampled_from([(1, 1), (2, 1), (3, 2), (1, 3), (2, 3)])), 0, 0
-    (kernel_cols, channels), filters = columns, draw(st.integers(1, 4))
+    kernel_cols, channels = draw(st.sampled_from([(1, 1), (2, 1), (3, 2), (1, 3), (2, 3)]))
+    filters = draw(st.integers(1, PSUM_WORDS))
     width = draw(st.integers(kernel_cols, 7))
     rng = np.random.default_rng(draw(st.integers(0, 1 << 30)))
     dtype = draw(st.sampled_from([np.uint8, np.int8]))
@@ -188,7 +188,7 @@ def cases(draw: st.DrawFn) -> Case:
         stride=draw(st.integers(1, 3)),
         zero=draw(st.sampled_from(["none", "gate", "skip"])),
         word_gaps=tuple(draw(st.lists(st.sampled_from([0, 0, 1, 9]), min_size=1, max_size=4))),
-        taken=tuple(draw(st.lists(st.booleans(), max_size=4))) + (True,),
+        taken=(*draw(st.lists(st.booleans(), max_size=4)), True),
         starts_at=FILTER_WORDS + draw(st.integers(0, 3)),
     )
 
