@@ -85,9 +85,10 @@ def gates_of(unit: Component) -> Gates:
 
     A requantiser is counted lane by lane and mapped with less effort: a tenth too large.
     """
+    rtlil = rtlil_of(unit, "unit")
     if isinstance(unit, Requantiser):
         return _synthesised(rtlil_of(Requantiser(1, unit.psum_bits), "unit"), _PLAIN) * unit.lanes
-    return _synthesised(rtlil_of(unit, "unit"), "")
+    return _synthesised(rtlil, "")
 
 
 @lru_cache(maxsize=64)
