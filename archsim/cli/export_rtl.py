@@ -85,19 +85,19 @@ def _print_gates(
     unit: str, arch: str, overrides: tuple[str, ...], counts: list[int | None], as_json: bool
 ) -> None:
     from archsim.config.load import load_arch
-    from archsim.rtl.units import COUNTED, make_unit
+    from archsim.rtl.units import COUNTED, unit_class
 
     names = COUNTED if unit == "all" else (unit,)
+    for name in names:
+        unit_class(name)
+
+    from archsim.rtl.overhead import overhead_of  # needs the extra, which is there now
+
     keys = ("dbp_unit.lanes", "branch_unit.macs", "branch_unit.tap_lanes")
     archs = [
         load_arch(arch, [*overrides, *(f"{key}={count}" for key in keys if count is not None)])
         for count in counts
     ]
-    for name in names:
-        make_unit(name, archs[0])  # says what is wrong before minutes of synthesis
-
-    from archsim.rtl.overhead import overhead_of
-
     found = [overhead_of(spec, names) for spec in archs]
     # Units without lanes are the same in all of them.
     rows = [row for overhead in found for row in overhead.rows() if row["lanes"] or overhead is found[0]]

@@ -86,7 +86,8 @@ class Overhead:
 
 def overhead_of(arch: ArchSpec, units: Sequence[str] = COUNTED) -> Overhead:
     """Synthesise units and a PE with the parameters of an architecture: minutes."""
-    gates = {name: gates_of(make_unit(name, arch)) for name in units}
+    made = {name: make_unit(name, arch) for name in units}  # says what is wrong before minutes of synthesis
+    gates = {name: gates_of(unit) for name, unit in made.items()}
     one = gates_of(ProcessingElement.of(arch)).equivalents
     sizes = Quantities(arch, load_energy_table(arch.energy_table))
     filters = sizes.spads["filter"]

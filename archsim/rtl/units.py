@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archsim.config.arch import ArchSpec
 from archsim.errors import InvalidInput, MissingExtra, Problem, did_you_mean
@@ -28,8 +28,14 @@ COUNTED = tuple(name for name in UNITS if name != "pe_array")
 def make_unit(name: str, arch: ArchSpec) -> Component:
     """A unit with the parameters of an architecture.
 
-    Raises InvalidInput for a name that is no unit and for parameters that are not in RTL; MissingExtra("rtl").
+    Raises as :func:`unit_class`, and InvalidInput for parameters that are not in RTL.
     """
+    of: Callable[[ArchSpec], Component] = unit_class(name).of
+    return of(arch)
+
+
+def unit_class(name: str) -> Any:
+    """The class of a unit. Raises InvalidInput for a name that is no unit; MissingExtra("rtl")."""
     from importlib import import_module
 
     if name not in UNITS:
@@ -38,9 +44,8 @@ def make_unit(name: str, arch: ArchSpec) -> Component:
         )
     module, _, attribute = UNITS[name].partition(":")
     try:
-        of: Callable[[ArchSpec], Component] = getattr(import_module(module), attribute).of
+        return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "amaranth":
             raise
         raise MissingExtra("rtl", "RTL") from None
-    return of(arch)
