@@ -29,11 +29,15 @@ class Bench:
 
     def __init__(self, unit: Any, context: Any) -> None:
         self._unit, self._context = unit, context
+        self._driven: dict[str, int] = {}
 
     def set(self, **values: int) -> None:
         """Drive inputs; those that are not named keep their value."""
         for name, value in values.items():
-            self._context.set(getattr(self._unit, name), int(value))
+            # The simulator settles after every signal that is set, changed or not.
+            if self._driven.get(name) != int(value):
+                self._driven[name] = int(value)
+                self._context.set(getattr(self._unit, name), int(value))
 
     def __getattr__(self, name: str) -> int:
         return int(self._context.get(getattr(self._unit, name)))
