@@ -146,9 +146,9 @@ class ProcessingElement(Component):
 
     def _weight(self, m: Module, place: Any, filter_index: Any) -> Any:
         """The filter scratchpad: written in order, read in the cycle of the MAC."""
-        m.submodules.filters_memory = memory = Memory(
-            shape=self.weight_bits, depth=self.filter_words, init=[]
-        )
+        # As many words as addresses: no word that is read is undefined.
+        depth = 1 << max(1, (self.filter_words - 1).bit_length())
+        m.submodules.filters_memory = memory = Memory(shape=self.weight_bits, depth=depth, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
         held = Mux(self.start & self.clear_filters, 0, self.filter_count)
         m.d.comb += [
