@@ -57,39 +57,47 @@ class PeArray(Component):
         self.rows, self.cols, self.psum_fifo_words = rows, cols, psum_fifo_words
         self.word_lanes, self.filter_lanes = lanes
         self.pes = [[ProcessingElement(*spads, bits, zero) for _ in range(cols)] for _ in range(rows)]
-        one, pes = self.pes[0][0], rows * cols
-        super().__init__(
-            {
-                "tile_ready": In(1),
-                "new_filters": In(1),
-                "port_done": In(1),
-                "window": In(len(one.window)),
-                "slide": In(len(one.slide)),
-                "filters": In(len(one.filters)),
-                "weights": In(len(one.filter_count)),
-                "is_signed": In(1),
-                "stride": In(STRIDE_BITS),
-                "out_rows": In(range(cols + 1)),
-                "outputs": In(COUNT_BITS),
-                "drain_cycles": In(COUNT_BITS),
-                "word_valid": In(self.word_lanes),
-                "word_rows": In(self.word_lanes * ROW_BITS),
-                "words": In(self.word_lanes * one.activation_bits),
-                "words_taken": Out(1),
-                "filter_valid": In(self.filter_lanes),
-                "filter_rows": In(self.filter_lanes * ROW_BITS),
-                "filter_words": In(self.filter_lanes * one.weight_bits),
-                "psum_in": In(cols * one.psum_bits),
-                "begins": Out(1),
-                "filling": Out(1),
-                "computing": Out(1),
-                "draining": Out(1),
-                "psum_valid": Out(cols),
-                "psums": Out(cols * one.psum_bits),
-                "macs": Out(range(pes + 1)),
-                "gated": Out(range(pes + 1)),
-            }
-        )
+        super().__init__(self._configuration() | self._buses_and_sums())
+
+    def _configuration(self) -> dict[str, Any]:
+        """What is set for a pass, and its phases."""
+        one = self.pes[0][0]
+        return {
+            "tile_ready": In(1),
+            "new_filters": In(1),
+            "port_done": In(1),
+            "window": In(len(one.window)),
+            "slide": In(len(one.slide)),
+            "filters": In(len(one.filters)),
+            "weights": In(len(one.filter_count)),
+            "is_signed": In(1),
+            "stride": In(STRIDE_BITS),
+            "out_rows": In(range(self.cols + 1)),
+            "outputs": In(COUNT_BITS),
+            "drain_cycles": In(COUNT_BITS),
+            "begins": Out(1),
+            "filling": Out(1),
+            "computing": Out(1),
+            "draining": Out(1),
+        }
+
+    def _buses_and_sums(self) -> dict[str, Any]:
+        """What comes and goes."""
+        one, pes = self.pes[0][0], self.rows * self.cols
+        return {
+            "word_valid": In(self.word_lanes),
+            "word_rows": In(self.word_lanes * ROW_BITS),
+            "words": In(self.word_lanes * one.activation_bits),
+            "words_taken": Out(1),
+            "filter_valid": In(self.filter_lanes),
+            "filter_rows": In(self.filter_lanes * ROW_BITS),
+            "filter_words": In(self.filter_lanes * one.weight_bits),
+            "psum_in": In(self.cols * one.psum_bits),
+            "psum_valid": Out(self.cols),
+            "psums": Out(self.cols * one.psum_bits),
+            "macs": Out(range(pes + 1)),
+            "gated": Out(range(pes + 1)),
+        }
 
     @classmethod
     def of(cls, arch: ArchSpec) -> PeArray:
