@@ -76,6 +76,12 @@ def test_what_yosys_refuses_is_said() -> None:
          "branch_unit.pipeline_cycles: found 2, expected 5 or more"),
         (["export-rtl", "branch_unit", "--arch", "dense-rs", "--set", "branch_unit.macs=0",
           "--set", "branch_unit.weight_sram_kib=0", "-o", "x.v"], 3, "there is no branch unit"),
+        (["export-rtl", "buffer_port", "--set", "global_buffer.access=banks", "-o", "x.v"], 3,
+         'global_buffer.access: found "banks", expected "port"'),
+        (["export-rtl", "pe_array", "--arch", "eyeriss-65nm", "-o", "x.v"], 3,
+         'pe_array.start: found "arrival", expected "filled"'),
+        (["export-rtl", "pe_array", "--arch", "tpu-like-ws", "-o", "x.v"], 3,
+         'pe_array.dataflow: found "weight_stationary", expected "row_stationary"'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_exported_is_said(words: list[str], code: int, said: str) -> None:
