@@ -14,9 +14,6 @@ from archsim.errors import InvalidInput, Problem
 _KIB = 1024
 _POOLING_BYTES = 1024
 """Memory of the pooling registers of the branch unit: 512 channels of 16 bits, as its energy row says."""
-_DBP_ADDER_BITS = 16
-_DBP_SUM_BITS = 40
-"""A node of the DBP unit's adder tree; its sum, and each of its two bounds."""
 
 
 @dataclass(frozen=True)
@@ -35,25 +32,21 @@ class Area:
 
 
 def area_of(arch: ArchSpec, table: EnergyTableSpec) -> Area:
-    """Area of an accelerator: bits and multiplier cells x ``pe_um2_per_bit``, SRAM x ``sram_um2_per_byte``.
+    """Area of an accelerator: bits and multiplier cells of PEs x ``pe_um2_per_bit``, SRAM x ``sram_um2_per_byte``, gates
+    of the supporting units x ``gate_um2``.
 
-    Branch unit and DBP unit count where there are any.
+    Supporting units count where there are any.
     """
     sizes = Quantities(arch, table)
     found_um2 = {
         "global_buffer": arch.global_buffer.size_kib * _KIB * sizes.um2_per_sram_byte,
         "pe_array": sizes.pes * (1000 * sizes.pe_pitch_mm) ** 2,
     }
-    if arch.exits.enabled and arch.branch_unit.macs:
-        unit = arch.branch_unit
-        lane_cells = sizes.mac_cells + 2 * sizes.operand_bits
-        sram_bytes = unit.weight_sram_kib * _KIB + _POOLING_BYTES
-        found_um2["branch_unit"] = (
-            unit.macs * lane_cells * sizes.um2_per_bit + sram_bytes * sizes.um2_per_sram_byte
-        )
-    if arch.exits.enabled and arch.dbp.enabled:
-        lane_bits = _DBP_ADDER_BITS + arch.precision.activation_bits
-        found_um2["dbp_unit"] = sizes.um2_per_bit * (arch.dbp_unit.lanes * lane_bits + 3 * _DBP_SUM_BITS)
+    for unit, counted in sizes.supporting_units.items():
+        found_um2[unit] = counted.equivalents * sizes.um2_per_gate
+    if "branch_unit" in found_um2:
+        sram_bytes = arch.branch_unit.weight_sram_kib * _KIB + _POOLING_BYTES
+        found_um2["branch_unit"] += sram_bytes * sizes.um2_per_sram_byte
     known_mm2 = table.floorplan.components_mm2
     return Area(
         {name: um2 / 1e6 for name, um2 in found_um2.items()} | dict(known_mm2), table.floorplan.uncertainty

@@ -20,9 +20,11 @@ def test_eyeriss_fills_its_core() -> None:
 
 def test_supporting_units_by_hand() -> None:
     area = area_of(arch(), TABLE)
-    # 16 lanes of 64 multiplier, 32 psum and 32 operand bits; 24 + 1 KiB of SRAM
-    assert area.by_component["branch_unit"] == pytest.approx((16 * 128 * 15.5 + 25 * 1024 * 6.68) / 1e6)
-    assert area.by_component["dbp_unit"] == pytest.approx((16 * 24 + 3 * 40) * 15.5 / 1e6)
+    # gates of the RTL, fixed and of each of 16 lanes; 24 + 1 KiB of SRAM
+    branch_um2 = (5400 + 16 * 1495) * 9.36 + 25 * 1024 * 6.68
+    assert area.by_component["branch_unit"] == pytest.approx(branch_um2 / 1e6)
+    assert area.by_component["dbp_unit"] == pytest.approx((975 + 16 * 93) * 9.36 / 1e6)
+    assert area.by_component["controller"] == pytest.approx(656 * 9.36 / 1e6)
     off = area_of(arch(exits={"enabled": False}), TABLE)
     assert set(off.by_component) == {"global_buffer", "pe_array"}
     assert "dbp_unit" not in area_of(arch(dbp={"enabled": False}), TABLE).by_component
@@ -30,7 +32,7 @@ def test_supporting_units_by_hand() -> None:
 
 def test_without_branch_unit_the_dbp_unit_is_left() -> None:
     area = area_of(arch(branch_unit={"macs": 0, "weight_sram_kib": 0}), TABLE)
-    assert set(area.by_component) == {"global_buffer", "pe_array", "dbp_unit"}
+    assert set(area.by_component) == {"global_buffer", "pe_array", "dbp_unit", "controller"}
 
 
 def test_area_grows_with_what_it_is_made_of() -> None:

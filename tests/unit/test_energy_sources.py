@@ -11,6 +11,7 @@ import pytest
 
 from archsim.config.arch import ArchSpec
 from archsim.config.load import load_energy_table
+from archsim.energy.quantities import Quantities
 from archsim.resources import Kind, folder
 from tests.unit.energy_cases import TABLE, arch, eyeriss, golden, resolved
 
@@ -36,8 +37,8 @@ EXPECTED: dict[str, tuple[float, str]] = {
     "pe_array_mac_multiplier": (MULTIPLIER_CELL, "horowitz_multiply_8"),
     "pe_array_mac_adder": (PJ["horowitz_add_32"] / 32, "horowitz_add_32"),
     "pe_array_gated_mac_datapath": (PJ["sparseloop_mac_gated_16"] / 32, "sparseloop_mac_gated_16"),
-    "pe_array_requantise_multiplier": (16 * MULTIPLIER_CELL, "horowitz_multiply_8"),
-    "pe_array_requantise_shifter": (PJ["aladdin_shifter_32"] / 32, "aladdin_shifter_32"),
+    "pe_array_requantise_logic": (GATES["requantiser", ""][0] / 4 / 32 * PJ_PER_GATE, "horowitz_multiply_8"),
+    "pe_array_requantise_registers": (2 * REGISTER * GATES["requantiser", ""][1] / 4, "aladdin_register_bit"),
     "pe_array_pool_compare": (COMPARATOR / 32, "aladdin_comparator_32"),
     "pe_array_pool_register": (2 * REGISTER, "aladdin_register_bit"),
     "branch_unit_pool_add_adder": (18 * PJ["horowitz_add_32"] / 32, "horowitz_add_32"),
@@ -88,6 +89,21 @@ def test_a_value_follows_from_its_source(row: str) -> None:
     assert (found.node_nm, found.voltage_v) == tuple(
         float(PUBLISHED[source][key]) for key in ("node_nm", "voltage_v")
     )
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16, 32])
+def test_supporting_units_are_as_large_as_their_rtl(lanes: int) -> None:
+    accelerator = arch(branch_unit={"macs": lanes, "tap_lanes": lanes}, dbp_unit={"lanes": lanes})
+    units = Quantities(accelerator, TABLE).supporting_units
+    for name, counted in (("branch_unit", str(lanes)), ("dbp_unit", str(lanes)), ("exit_controller", "")):
+        logic, flip_flops = GATES[name, counted]
+        found = units["controller" if name == "exit_controller" else name]
+        assert found.equivalents == pytest.approx(logic + flip_flops * 17 / 3, rel=0.06)
+        assert found.flip_flops == pytest.approx(flip_flops, rel=0.06)
+
+
+def test_the_area_of_a_gate_is_that_of_eyeriss() -> None:
+    assert TABLE.floorplan.gate_um2 == pytest.approx((3500**2 - 181.5 * 1024 * 6.68) / 1_176_000, rel=0.001)
 
 
 def test_assumptions_call_themselves_so() -> None:
