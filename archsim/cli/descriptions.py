@@ -43,6 +43,7 @@ _UNITS = {
     "mm2": "mm2",
     "um2_per_bit": "um2/bit",
     "um2_per_byte": "um2/byte",
+    "um2_per_gate": "um2/gate",
     "pj": "pJ",
     "bytes": "bytes",
     "bits": "bits",

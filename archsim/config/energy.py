@@ -155,7 +155,7 @@ class FloorplanSpec(ConfigModel):
     """Area of a PE per stored bit, multiplier cell (activation x weight bits) and psum bit."""
     sram_um2_per_byte: Annotated[float, Field(gt=0, le=1e6)]
     """Area of an SRAM."""
-    gate_um2: Annotated[float, Field(gt=0, le=1e6)] = 9.36
+    logic_um2_per_gate: Annotated[float, Field(gt=0, le=1e6)] = 9.36
     """Area of a NAND2 gate, wires and gaps included; of the supporting units, whose gates are counted."""
     valid_bytes: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     """Smallest and largest SRAM that ``sram_um2_per_byte`` holds for."""

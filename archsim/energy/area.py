@@ -32,10 +32,8 @@ class Area:
 
 
 def area_of(arch: ArchSpec, table: EnergyTableSpec) -> Area:
-    """Area of an accelerator: bits and multiplier cells of PEs x ``pe_um2_per_bit``, SRAM x ``sram_um2_per_byte``, gates
-    of the supporting units x ``gate_um2``.
-
-    Supporting units count where there are any.
+    """Area of an accelerator: bits and multiplier cells of PEs x ``pe_um2_per_bit``, SRAM x ``sram_um2_per_byte``,
+    gates of the supporting units, where there are any, x ``logic_um2_per_gate``.
     """
     sizes = Quantities(arch, table)
     found_um2 = {

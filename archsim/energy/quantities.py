@@ -58,7 +58,7 @@ class Quantities:
         shrink = (table.node_nm / floorplan.node_nm) ** 2 if floorplan.node_nm else 1.0
         self.um2_per_bit = floorplan.pe_um2_per_bit * shrink
         self.um2_per_sram_byte = floorplan.sram_um2_per_byte * shrink
-        self.um2_per_gate = floorplan.gate_um2 * shrink
+        self.um2_per_gate = floorplan.logic_um2_per_gate * shrink
         bits, words = arch.precision, arch.pe_array.scratchpad
         kinds = {
             "ifmap": (words.ifmap_words, bits.activation_bits),

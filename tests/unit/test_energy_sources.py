@@ -103,7 +103,9 @@ def test_supporting_units_are_as_large_as_their_rtl(lanes: int) -> None:
 
 
 def test_the_area_of_a_gate_is_that_of_eyeriss() -> None:
-    assert TABLE.floorplan.gate_um2 == pytest.approx((3500**2 - 181.5 * 1024 * 6.68) / 1_176_000, rel=0.001)
+    assert TABLE.floorplan.logic_um2_per_gate == pytest.approx(
+        (3500**2 - 181.5 * 1024 * 6.68) / 1_176_000, rel=0.001
+    )
 
 
 def test_assumptions_call_themselves_so() -> None:
