@@ -30,6 +30,7 @@ from archsim.timing.dram_constraints import (
     Int64Array,
     IssuedCommand,
     bursts_in_row,
+    chip_of,
     command_count,
     earliest,
     earliest_of_all,
@@ -58,6 +59,7 @@ class InOrderDram:
     ) -> None:
         self._intake = Intake(preset.burst_bytes)
         self.chip = make_chip(preset, mapping, log_entries)
+        self._words = np.array(self.chip, np.int64)
         self.memory = make_memory(preset, self.chip, _REGISTERS)
         self.memory[self.chip.end + _NEXT_REFRESH] = preset.timing.trefi
         self._finished: list[tuple[int, int]] = []
@@ -70,7 +72,7 @@ class InOrderDram:
         """Take a transfer and serve it."""
         first, bursts = self._intake.cover(address_bytes, transfer_bytes)
         ticket = self._intake.take(arrival_cycle)
-        done = serve(self.chip, self.memory, arrival_cycle, first, bursts, is_write)
+        done = _serve_one(self._words, self.memory, arrival_cycle, first, bursts, is_write)
         heapq.heappush(self._finished, (done, ticket))
         return ticket
 
@@ -173,6 +175,14 @@ def serve(chip: Chip, memory: Int64Array, arrival: int, first_burst: int, bursts
             issue(chip, memory, command, bank, row if command == ACT else -1, cycle)
         memory[chip.end + _LAST_COMMAND] = cycle
     return memory[chip.end + _LAST_COMMAND] + (chip.write_cycles if is_write else chip.read_cycles)
+
+
+@kernel
+def _serve_one(
+    words: Int64Array, memory: Int64Array, arrival: int, first_burst: int, bursts: int, is_write: bool
+) -> int:
+    """:func:`serve` on a channel given as words."""
+    return serve(chip_of(words), memory, arrival, first_burst, bursts, is_write)
 
 
 @kernel
