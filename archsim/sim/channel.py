@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import simpy
 
 from archsim.sim.clock import Clock
-from archsim.sim.observe import NO_TILE, Observer
+from archsim.sim.observe import NO_TILE, NOT_KEPT, Observer
 
 Message = TypeVar("Message")
 
@@ -30,15 +30,23 @@ class WaitList:
 
     def on(self, process: str, reason: str, event: simpy.Event, what: str = "wait") -> Wait:
         """Wait for an event under a name. what: ``idle`` where there is nothing to do until then."""
+        key = self.begin(process, reason, what)
+        value = yield event
+        self.end(process, key)
+        return value
+
+    def begin(self, process: str, reason: str, what: str = "wait") -> int:
+        """A process begins to wait; returns the key of the end. what: as in :meth:`on`."""
         self.reasons[process] = reason
         if self._observer is None:
-            value = yield event
-        else:
-            key = self._observer.begin(self._clock.cycle, process, what, reason, NO_TILE, 0)
-            value = yield event
+            return NOT_KEPT
+        return self._observer.begin(self._clock.cycle, process, what, reason, NO_TILE, 0)
+
+    def end(self, process: str, key: int) -> None:
+        """It has waited."""
+        if self._observer is not None:
             self._observer.end(self._clock.cycle, key)
         del self.reasons[process]
-        return value
 
 
 class Channel(Generic[Message]):
@@ -65,18 +73,17 @@ class Channel(Generic[Message]):
 
 
 class Credits:
-    """A number of free places (buffer halves, outstanding chunks); waiters are served in order."""
+    """A number of free places (buffer halves); waiters are served in order."""
 
     def __init__(self, env: Clock, places: int) -> None:
         self._env = env
-        self.free = places
-        self.places = places
+        self._free = places
         self._waiters: deque[simpy.Event] = deque()
 
     def acquire(self, waits: WaitList, process: str, reason: str) -> Wait:
         """Take a place, waiting for one if all are taken."""
-        if self.free and not self._waiters:
-            self.free -= 1
+        if self._free and not self._waiters:
+            self._free -= 1
             return
         turn = self._env.event()
         self._waiters.append(turn)
@@ -87,8 +94,4 @@ class Credits:
         if self._waiters:
             self._waiters.popleft().succeed()
         else:
-            self.free += 1
-
-    def forget_waiters(self) -> None:
-        """Nobody wants a place any more (their processes were cancelled)."""
-        self._waiters.clear()
+            self._free += 1

@@ -9,9 +9,23 @@ import simpy
 from simpy.events import EventPriority
 
 Callback = Callable[[simpy.Event], None]
+Done = Callable[[], None]
+"""What a component calls back when it has done what it was asked for."""
 
+NORMAL = cast("EventPriority", 1)
+"""SimPy's own."""
 END_OF_CYCLE = cast("EventPriority", 2)
 """Behind SimPy's own priorities 0 (urgent) and 1 (normal)."""
+
+
+class _Call(simpy.Event):
+    """An event that is certain when it is made and tells one callback: a third less work than a SimPy timeout."""
+
+    _ok = True
+    _value = None
+
+    def __init__(self, callback: Callback) -> None:
+        self.callbacks = [callback]
 
 
 class Clock(simpy.Environment):
@@ -23,18 +37,30 @@ class Clock(simpy.Environment):
     @property
     def cycle(self) -> int:
         """The current core-clock cycle."""
-        return cast("int", self._now)
+        return self._now  # type: ignore[return-value]
 
     def after(self, delay_cycles: int, callback: Callback) -> None:
         """Call back when ``delay_cycles`` have passed."""
-        on_event(self.timeout(delay_cycles), callback)
+        self.schedule(_Call(callback), NORMAL, delay_cycles)
+
+    def at_end_of_cycle(self, callback: Callback) -> None:
+        """Call back in this cycle, after everything else that happens in it: an arbiter sees all its requests."""
+        self.schedule(_Call(callback), END_OF_CYCLE)
 
     def end_of_cycle(self) -> simpy.Event:
-        """Event in this cycle, after everything else that happens in it: an arbiter sees all its requests."""
+        """Event in this cycle, after everything else that happens in it."""
         event = self.event()
         event._ok, event._value = True, None
         self.schedule(event, priority=END_OF_CYCLE)
         return event
+
+    def run_events(self, count: int, until: simpy.Event) -> None:
+        """Let events happen: so many, or until one has. Raises simpy.core.EmptySchedule when none is left before."""
+        step = self.step
+        for _ in range(count):
+            step()
+            if until.callbacks is None:
+                return
 
 
 def on_event(event: simpy.Event, callback: Callback) -> None:

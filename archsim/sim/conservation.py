@@ -18,8 +18,8 @@ from archsim.errors import Disagreement
 from archsim.mapping.base import BoolArray
 from archsim.network.graph import FINAL, Layer
 from archsim.schedule.program import Program
-from archsim.sim.dma import StreamId
 from archsim.sim.records import ImageRecord
+from archsim.sim.stream import StreamId
 from archsim.sim.system import Outcome
 from archsim.sim.tally import WorkOf
 

@@ -13,10 +13,7 @@ before. The array itself asks for its activations and for the storing of its out
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
 from functools import partial
 from typing import NamedTuple
 
@@ -26,11 +23,12 @@ from archsim.mapping.base import MapTransfers
 from archsim.mapping.compression import map_transfers
 from archsim.schedule.program import Step, TensorSource
 from archsim.sim.channel import Channel, Credits, Wait
-from archsim.sim.clock import Callback, on_event
+from archsim.sim.clock import on_event
 from archsim.sim.dram import Dram
-from archsim.sim.global_buffer import Client, GlobalBuffer
+from archsim.sim.global_buffer import GlobalBuffer
 from archsim.sim.messages import StoreTile, TileLoaded
-from archsim.sim.observe import NO_TILE
+from archsim.sim.stream import Stream, StreamId
+from archsim.sim.transfer import Transfer
 from archsim.sim.wiring import Wiring
 
 BUFFER_HALVES = 2
@@ -41,126 +39,13 @@ MapsOf = Callable[[int], MapTransfers | None]
 """What feature maps take in DRAM by step; None: the bytes of the plan."""
 
 
-class StreamId(IntEnum):
-    """Streams in the order of their priority within a core cycle."""
+class _MapLoad(NamedTuple):
+    """Bytes of a feature map in DRAM that a tile needs; plain_bytes: what they are where they are coded, else None."""
 
-    BRANCH = 0
-    LOAD = 1
-    STORE = 2
-
-
-@dataclass
-class _Transfer:
-    """Chunks that have not finished yet, in whatever order the memory serves them."""
-
-    done: simpy.Event
-    chunks_left: int
-
-    def finish_chunk(self) -> None:
-        self.chunks_left -= 1
-        if self.chunks_left == 0:
-            self.done.succeed()
-
-
-class _Chunk(NamedTuple):
-    """A piece of a transfer: bytes asked for, and those that move over the DRAM channel and through the port."""
-
-    owner: str
-    tile: int
+    source: TensorSource
     address: int
-    chunk_bytes: int
-    moved_bytes: int
-    port_bytes: int
-
-
-class Stream:
-    """One direction of traffic with its own limit of chunks under way.
-
-    ``moved`` counts bytes over the DRAM channel by owner, ``buffered`` those over the port of the global buffer.
-    """
-
-    def __init__(self, wiring: Wiring, stream: StreamId, dram: Dram, glb: GlobalBuffer) -> None:
-        self._wiring = wiring
-        self._dram = dram
-        self._glb = glb
-        self._chunk_bytes = wiring.program.arch.dma.chunk_bytes
-        self.stream = stream
-        self.credits = Credits(wiring.clock, wiring.program.arch.dma.outstanding_chunks)
-        self._on_quiet: simpy.Event | None = None
-        self.moved: Counter[str] = Counter()
-        self.buffered: Counter[str] = Counter()
-
-    @property
-    def under_way(self) -> int:
-        """Chunks handed over and not finished."""
-        return self.credits.places - self.credits.free
-
-    def quiet(self) -> Wait:
-        """Wait until nothing is under way; only after cancelling, or when nothing more will be asked for."""
-        if self.under_way:
-            self._on_quiet = self._wiring.clock.event()
-            yield from self._wiring.waits.on(
-                "controller", f"chunks under way on {self.stream.name.lower()}", self._on_quiet
-            )
-
-    def transfer(
-        self,
-        owner: str,
-        address: int,
-        transfer_bytes: int,
-        plain_bytes: int | None = None,
-        asks: str = "",
-        tile: int = NO_TILE,
-    ) -> Wait:
-        """Hand over all chunks of a transfer, as places get free; returns the event of its completion.
-
-        plain_bytes: what is on the buffer's side of coded bytes, None where they are not coded. asks: who waits for
-        free chunks, if not the stream itself. tile: of the layer ``owner``.
-        """
-        start, end, size = address, address + transfer_bytes, self._chunk_bytes
-        transfer = _Transfer(self._wiring.clock.event(), (end - 1) // size - address // size + 1)
-        name = f"dma.{self.stream.name.lower()}"
-        while address < end:
-            chunk_end = min(end, (address // size + 1) * size)
-            yield from self.credits.acquire(self._wiring.waits, asks or name, f"a free chunk for {owner}")
-            if self._wiring.observer is not None:
-                self._wiring.log(name, "chunk", f"{owner}@{address}")
-            moved_bytes = self._dram.whole_bursts_bytes(address, chunk_end - address)
-            port_bytes = moved_bytes
-            if plain_bytes is not None:
-                shares = [plain_bytes * (until - start) // transfer_bytes for until in (address, chunk_end)]
-                port_bytes = max(shares[1] - shares[0], 1)
-            self.moved[owner] += moved_bytes
-            self.buffered[owner] += port_bytes
-            self._issue(_Chunk(owner, tile, address, chunk_end - address, moved_bytes, port_bytes), transfer)
-            address = chunk_end
-        return transfer.done
-
-    def _issue(self, chunk: _Chunk, transfer: _Transfer) -> None:
-        wiring, name = self._wiring, self.stream.name.lower()
-
-        def finish(_: simpy.Event) -> None:
-            self.credits.release()
-            if self._on_quiet is not None and not self.under_way:
-                self._on_quiet.succeed()
-            transfer.finish_chunk()
-
-        def dram_access(on_done: Callback) -> None:
-            is_write = self.stream is StreamId.STORE
-            key = wiring.begin("dram", name, chunk.owner, chunk.tile, chunk.moved_bytes)
-            on_done = wiring.ends(key, on_done)
-            self._dram.access(self.stream, chunk.address, chunk.chunk_bytes, is_write, on_done)
-
-        def port_access(client: Client, on_done: Callback) -> None:
-            key = wiring.begin("global_buffer", name, chunk.owner, chunk.tile, chunk.port_bytes)
-            on_event(wiring.ends_with(key, self._glb.transfer(client, chunk.port_bytes)), on_done)
-
-        if self.stream is StreamId.BRANCH:
-            dram_access(finish)
-        elif self.stream is StreamId.LOAD:
-            dram_access(lambda _: port_access(Client.LOAD, finish))
-        else:
-            port_access(Client.STORE, lambda _: dram_access(finish))
+    size_bytes: int
+    plain_bytes: int | None
 
 
 class Dma:
@@ -183,6 +68,7 @@ class Dma:
             for branch in wiring.program.branches
             if branch.steps and branch.is_pruned
         }
+        self._loads: dict[int, list[list[_MapLoad]]] = {}
         self._unstored = {step.index: int((step.plan.store_bytes > 0).sum()) for step in self._steps}
         self._processes = (wiring.clock.process(self._load()), wiring.clock.process(self._store()))
 
@@ -196,23 +82,27 @@ class Dma:
 
     def load_maps(self, step: Step, tile: int) -> Wait:
         """Load the activations of a tile for the array, which stands still meanwhile."""
-        for source, size, offset, plain in self._map_loads(step, tile):
+        for source, address, size, plain in self._map_loads(step)[tile]:
             yield from self._wait_for_producer(source, step.layer.name, "pe_array")
-            done = yield from self.streams[StreamId.LOAD].transfer(
-                step.layer.name, source.address + offset, size, plain, "pe_array", tile
+            transfer = yield from self.streams[StreamId.LOAD].transfer(
+                step.layer.name, address, size, plain, "pe_array", tile
             )
-            yield from self._waits.on("pe_array", f"the activations of {step.layer.name}", done)
+            yield from self._arrival(transfer, "pe_array", f"the activations of {step.layer.name}")
 
     def store_maps(self, message: StoreTile) -> Wait:
         """Store outputs of the array, which stands still meanwhile."""
-        done = yield from self._transfer_store(message, "pe_array")
-        yield from self._waits.on("pe_array", "the storing of its outputs", done)
+        transfer = yield from self._transfer_store(message, "pe_array")
+        yield from self._arrival(transfer, "pe_array", "the storing of its outputs")
         self._count_stored(message.step)
 
     def fetch_branch(self, owner: str, address: int, fetch_bytes: int) -> Wait:
         """Fetch branch weights; returns when the last byte is in the branch unit."""
-        done = yield from self.streams[StreamId.BRANCH].transfer(owner, address, fetch_bytes)
-        yield from self._waits.on("branch_unit", f"the weights of {owner}", done)
+        transfer = yield from self.streams[StreamId.BRANCH].transfer(owner, address, fetch_bytes)
+        yield from self._arrival(transfer, "branch_unit", f"the weights of {owner}")
+
+    def _arrival(self, transfer: Transfer, process: str, reason: str) -> Wait:
+        """Wait for a transfer of which the last chunk is under way."""
+        yield from self._waits.on(process, reason, transfer.done(self._wiring.clock))
 
     def cancel(self) -> None:
         """Drop everything that was not handed over to the DRAM or the port yet."""
@@ -220,7 +110,7 @@ class Dma:
             if process.is_alive:
                 process.interrupt("cancelled")
         for stream in self.streams.values():
-            stream.credits.forget_waiters()
+            stream.cancel()
         self._wiring.log("dma", "cancel", self._wiring.program.network.name)
 
     def quiet(self) -> Wait:
@@ -248,37 +138,27 @@ class Dma:
     def _load_step(self, index: int) -> Wait:
         step, stream = self._steps[index], self.streams[StreamId.LOAD]
         plan, name = step.plan, step.layer.name
-        for tile in range(plan.tiles):
+        weight_addresses = (step.weight_address + plan.weight_load_offset_bytes).tolist()
+        weights = zip(weight_addresses, plan.weight_load_bytes.tolist(), strict=True)
+        for tile, ((address, size), maps) in enumerate(zip(weights, self._map_loads(step), strict=True)):
             yield from self.halves.acquire(
                 self._waits, "dma.load", f"a buffer half for tile {tile} of {name}"
             )
             transfers = []
             key = self._wiring.begin("dma.load", "fetch", name, tile)
-            if plan.weight_load_bytes[tile]:
-                address = step.weight_address + int(plan.weight_load_offset_bytes[tile])
-                size = int(plan.weight_load_bytes[tile])
+            if size:
                 transfers.append((yield from stream.transfer(name, address, size, tile=tile)))
-            for source, size, offset, plain in () if self.stops_for_maps else self._map_loads(step, tile):
+            for source, address, size, plain in () if self.stops_for_maps else maps:
                 yield from self._wait_for_producer(source, name, "dma.load")
-                address = source.address + offset
                 transfers.append((yield from stream.transfer(name, address, size, plain, tile=tile)))
             self._wiring.end(key)
             self.tiles.send(TileLoaded(index, tile, tuple(transfers)))
 
-    def _map_loads(self, step: Step, tile: int) -> list[tuple[TensorSource, int, int, int | None]]:
-        """(source, bytes and offset in DRAM, plain bytes if they are coded) of what a tile loads besides weights."""
-        plan, maps = step.plan, self._maps_of(step.index)
-        coded = maps is not None
-        maps = maps or map_transfers(plan, None, None, None)
-        loads = (
-            (step.ifmap, maps.ifmap_bytes, maps.ifmap_offset_bytes, plan.ifmap_load_bytes),
-            (step.summand, maps.summand_bytes, maps.summand_offset_bytes, plan.summand_load_bytes),
-        )
-        return [
-            (source, int(sizes[tile]), int(offsets[tile]), int(plain[tile]) if coded else None)
-            for source, sizes, offsets, plain in loads
-            if source is not None and sizes[tile]
-        ]
+    def _map_loads(self, step: Step) -> list[list[_MapLoad]]:
+        """What each tile of a step loads besides weights."""
+        if step.index not in self._loads:
+            self._loads[step.index] = _map_loads(step, self._maps_of(step.index))
+        return self._loads[step.index]
 
     def _wait_for_producer(self, source: TensorSource, reader: str, process: str) -> Wait:
         if source.producer is not None and not self._stored[source.producer].processed:
@@ -293,9 +173,9 @@ class Dma:
                 key = self._wiring.begin(
                     "dma.store", "store", self._steps[message.step].layer.name, message.tile
                 )
-                done = yield from self._transfer_store(message, "")
+                transfer = yield from self._transfer_store(message, "")
                 self._wiring.end(key)
-                on_event(done, partial(self._on_stored, message.step))
+                on_event(transfer.done(self._wiring.clock), partial(self._on_stored, message.step))
         except simpy.Interrupt:
             self._waits.reasons.pop("dma.store", None)
 
@@ -318,3 +198,22 @@ class Dma:
         self._unstored[step] -= 1
         if self._unstored[step] == 0:
             self._stored[step].succeed()
+
+
+def _map_loads(step: Step, maps: MapTransfers | None) -> list[list[_MapLoad]]:
+    """By tile; maps None: they are not coded."""
+    plan = step.plan
+    found: list[list[_MapLoad]] = [[] for _ in range(plan.tiles)]
+    moved = maps or map_transfers(plan, None, None, None)
+    for source, sizes, offsets, plain in (
+        (step.ifmap, moved.ifmap_bytes, moved.ifmap_offset_bytes, plan.ifmap_load_bytes),
+        (step.summand, moved.summand_bytes, moved.summand_offset_bytes, plan.summand_load_bytes),
+    ):
+        if source is None:
+            continue
+        plains = [None] * plan.tiles if maps is None else plain.tolist()
+        addresses = (source.address + offsets).tolist()
+        for loads, address, size, plain_bytes in zip(found, addresses, sizes.tolist(), plains, strict=True):
+            if size:
+                loads.append(_MapLoad(source, address, size, plain_bytes))
+    return found

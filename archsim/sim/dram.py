@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import simpy
 
 from archsim.config.arch import DramSpec
 from archsim.config.dram import DramPresetSpec
-from archsim.sim.clock import Callback, Clock, on_event
+from archsim.sim.clock import Clock, Done
 from archsim.timing.dram import DramCommands, make_dram
 
 
@@ -22,8 +24,8 @@ class Dram:
         self._env = env
         self._core = make_dram(preset, spec)
         self._ratio = cycles_per_core_cycle
-        self._arrivals: list[tuple[int, int, int, bool, Callback]] = []
-        self._on_done: dict[int, Callback] = {}
+        self._arrivals: list[tuple[int, int, int, bool, Done]] = []
+        self._on_done: dict[int, Done] = {}
         self._wake_cycle = -1
         self.burst_bytes = preset.burst_bytes
 
@@ -31,18 +33,19 @@ class Dram:
         """Bytes that really move for a transfer."""
         return self._core.bursts(address, transfer_bytes) * self.burst_bytes
 
-    def access(
-        self, priority: int, address: int, transfer_bytes: int, is_write: bool, on_done: Callback
-    ) -> None:
+    def access(self, priority: int, address: int, transfer_bytes: int, is_write: bool, on_done: Done) -> None:
         """Request consecutive bytes; ``on_done`` is called in the core cycle in which the last one has moved."""
         if not self._arrivals:
-            on_event(self._env.end_of_cycle(), self._arbitrate)
+            self._env.at_end_of_cycle(self._arbitrate)
         self._arrivals.append((priority, address, transfer_bytes, is_write, on_done))
 
     def _arbitrate(self, _: simpy.Event) -> None:
-        arrivals, self._arrivals = sorted(self._arrivals, key=lambda arrival: arrival[0]), []
+        arrivals, self._arrivals = self._arrivals, []
+        if len(arrivals) > 1:
+            arrivals.sort(key=itemgetter(0))
+        arrival_cycle = self._env.cycle * self._ratio
         for _priority, address, transfer_bytes, is_write, on_done in arrivals:
-            ticket = self._core.submit(self._env.cycle * self._ratio, address, transfer_bytes, is_write)
+            ticket = self._core.submit(arrival_cycle, address, transfer_bytes, is_write)
             self._on_done[ticket] = on_done
         self._wake_at_next_completion()
 
@@ -54,11 +57,11 @@ class Dram:
             self._env.after(cycle - self._env.cycle, self._wake)
         self._wake_cycle = cycle
 
-    def _wake(self, event: simpy.Event) -> None:
+    def _wake(self, _: simpy.Event) -> None:
         if self._env.cycle != self._wake_cycle:
             return
         for ticket, _cycle in self._core.advance(self._env.cycle * self._ratio):
-            self._on_done.pop(ticket)(event)
+            self._on_done.pop(ticket)()
         self._wake_at_next_completion()
 
     def commands(self) -> DramCommands:

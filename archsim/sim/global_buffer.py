@@ -7,7 +7,7 @@ from enum import IntEnum
 import simpy
 
 from archsim.config.arch import GlobalBufferSpec
-from archsim.sim.clock import Clock
+from archsim.sim.clock import Clock, Done
 from archsim.timing.banked_port import BankedPort
 from archsim.timing.port import RoundRobinPort
 
@@ -31,15 +31,13 @@ class GlobalBuffer:
             if spec.access == "banks"
             else RoundRobinPort(width_bytes, burst_bytes, len(Client))
         )
-        self._transfers: dict[int, simpy.Event] = {}
+        self._on_done: dict[int, Done] = {}
         self._alarm_cycle: int | None = None
 
-    def transfer(self, client: Client, transfer_bytes: int) -> simpy.Event:
-        """Move bytes (> 0) through the port; the event happens when the last one has moved."""
-        done = self._env.event()
-        self._transfers[self._port.submit(self._env.cycle, client, transfer_bytes)] = done
+    def transfer(self, client: Client, transfer_bytes: int, on_done: Done) -> None:
+        """Move bytes (> 0) through the port; ``on_done`` is called in the cycle in which the last one has moved."""
+        self._on_done[self._port.submit(self._env.cycle, client, transfer_bytes)] = on_done
         self._arm()
-        return done
 
     def _arm(self) -> None:
         """Wake at the next completion; an arrival may have changed which one that is."""
@@ -55,5 +53,5 @@ class GlobalBuffer:
         self._alarm_cycle = None
         self._port.advance(self._env.cycle)
         for ticket in self._port.pop_completed(self._env.cycle):
-            self._transfers.pop(ticket).succeed()
+            self._on_done.pop(ticket)()
         self._arm()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import simpy
+from archsim.sim.transfer import Transfer
 
 
 @dataclass(frozen=True, slots=True)
 class TileLoaded:
-    """DMA to PE array: a tile has its place in the buffer; its data is there when all ``transfers`` have happened."""
+    """DMA to PE array: a tile has its place in the buffer; its data is there when all ``transfers`` are done."""
 
     step: int
     tile: int
-    transfers: tuple[simpy.Event, ...]
+    transfers: tuple[Transfer, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import NamedTuple
 
+import numpy as np
 import simpy
 
-from archsim.mapping.base import Int64Array
+from archsim.mapping.base import Int64Array, TilePlan
 from archsim.schedule.program import Step
 from archsim.sim.channel import Channel, Wait
 from archsim.sim.dma import Dma
@@ -31,6 +32,28 @@ class StepRun:
     start_cycle: int
     end_cycle: int
     map_cycles: int
+
+
+class _TileWork(NamedTuple):
+    """What the array does for a tile: its own cycles, and bytes through the port, by phase; outputs to be stored."""
+
+    fill_cycles: int
+    filled_bytes: int
+    compute_cycles: int
+    streamed_bytes: int
+    drain_cycles: int
+    drained_bytes: int
+    store_bytes: int
+
+
+def _tile_works(plan: TilePlan, compute_cycles: Int64Array) -> list[_TileWork]:
+    """By tile, as integers of Python: taking them out of arrays one by one would cost more than using them."""
+    streamed_bytes = plan.stream_read_bytes + plan.stream_write_bytes
+    columns = (
+        plan.fill_cycles, plan.fill_read_bytes, compute_cycles, streamed_bytes,
+        plan.drain_cycles, plan.drain_write_bytes, plan.store_bytes,
+    )  # fmt: skip
+    return [_TileWork(*row) for row in np.stack(columns, axis=1).tolist()]
 
 
 class PeArray:
@@ -64,6 +87,10 @@ class PeArray:
         self.tiles_started = 0
         """Of all steps."""
         self._layer_key = NOT_KEPT
+        self._is_moving = False
+        """Bytes through the port of the buffer."""
+        self._moved: simpy.Event | None = None
+        """Of them, where the array waits for their end."""
         self.steps: Channel[Step] = Channel(wiring.clock)
         self.runs: list[StepRun] = []
         self._process = wiring.clock.process(self._run())
@@ -102,16 +129,15 @@ class PeArray:
         key = self._wiring.begin("pe_array", "dispatch", name)
         yield self._clock.timeout(self._wiring.program.arch.controller.dispatch_cycles)
         self._wiring.end(key)
-        compute_cycles = self._compute_cycles(step.index)
-        streamed_bytes = plan.stream_read_bytes + plan.stream_write_bytes
-        for tile in range(plan.tiles):
+        for tile, work in enumerate(_tile_works(plan, self._compute_cycles(step.index))):
             loaded = yield from self._dma.tiles.receive(self._waits, "pe_array", f"tile {tile} of {name}")
             for transfer in loaded.transfers:
-                if not transfer.processed:
-                    yield from self._waits.on("pe_array", f"the data of tile {tile} of {name}", transfer)
+                if not transfer.is_done:
+                    arrival = transfer.done(self._clock)
+                    yield from self._waits.on("pe_array", f"the data of tile {tile} of {name}", arrival)
             if self._dma.stops_for_maps:
                 yield from self._stand_still(self._dma.load_maps(step, tile))
-            elif plan.store_bytes[tile]:
+            elif work.store_bytes:
                 half = self._dma.store_halves.acquire(
                     self._waits, "pe_array", f"room for the outputs of {name}"
                 )
@@ -120,12 +146,11 @@ class PeArray:
             self.tiles_started += 1
             self._wiring.log("pe_array", "tile", f"{name}/{tile}")
             key = self._wiring.begin("pe_array", "tile", name, tile)
-            of_tile = partial(self._phase, name, tile)
-            yield from of_tile("fill", int(plan.fill_cycles[tile]), int(plan.fill_read_bytes[tile]))
+            yield from self._phase(name, tile, "fill", work.fill_cycles, work.filled_bytes)
             if self._dma.stops_for_maps:
                 self._dma.halves.release()
-            yield from of_tile("compute", int(compute_cycles[tile]), int(streamed_bytes[tile]))
-            yield from of_tile("drain", int(plan.drain_cycles[tile]), int(plan.drain_write_bytes[tile]))
+            yield from self._phase(name, tile, "compute", work.compute_cycles, work.streamed_bytes)
+            yield from self._phase(name, tile, "drain", work.drain_cycles, work.drained_bytes)
             self._wiring.end(key)
             yield from self._hand_on(step, tile)
 
@@ -136,17 +161,25 @@ class PeArray:
 
     def _phase(self, name: str, tile: int, what: str, cycles: int, transfer_bytes: int) -> Wait:
         """The array's own cycles beside a port transfer."""
-        transfer = self._port(name, tile, transfer_bytes) if transfer_bytes else None
+        if transfer_bytes:
+            self._access_port(name, tile, transfer_bytes)
         if cycles:
             key = self._wiring.begin("pe_array", what, name, tile)
             yield self._clock.timeout(cycles)
             self._wiring.end(key)
-        if transfer is not None and not transfer.processed:
-            yield from self._waits.on("pe_array", "the port of the global buffer", transfer)
+        if self._is_moving:
+            self._moved = self._clock.event()
+            yield from self._waits.on("pe_array", "the port of the global buffer", self._moved)
 
-    def _port(self, name: str, tile: int, transfer_bytes: int) -> simpy.Event:
+    def _access_port(self, name: str, tile: int, transfer_bytes: int) -> None:
         key = self._wiring.begin("global_buffer", "array", name, tile, transfer_bytes)
-        return self._wiring.ends_with(key, self._glb.transfer(Client.ARRAY, transfer_bytes))
+        self._is_moving, self._moved = True, None
+        self._glb.transfer(Client.ARRAY, transfer_bytes, self._wiring.ends(key, self._on_moved))
+
+    def _on_moved(self) -> None:
+        self._is_moving = False
+        if self._moved is not None:
+            self._moved.succeed()
 
     def _hand_on(self, step: Step, tile: int) -> Wait:
         """Free the buffer half; finished outputs pass the taps and go to the DMA if they leave the chip."""

@@ -15,8 +15,8 @@ from archsim.schedule.program import Program
 from archsim.schedule.segments import SegmentTables
 from archsim.sim.branch_unit import BranchRun
 from archsim.sim.decisions import ImagePath, SealedDecisions
-from archsim.sim.dma import StreamId
 from archsim.sim.pe_array import StepRun
+from archsim.sim.stream import StreamId
 from archsim.sim.system import Outcome
 from archsim.sim.tally import WorkOf
 from archsim.timing import segment_state as at

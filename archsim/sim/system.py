@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from simpy.core import EmptySchedule
+
 from archsim.errors import Deadlock
 from archsim.mapping.base import Int64Array
 from archsim.schedule.program import Program
@@ -14,16 +16,17 @@ from archsim.sim.clock import Clock
 from archsim.sim.controller import Controller, Units
 from archsim.sim.dbp_unit import DbpUnit
 from archsim.sim.decisions import ImagePath, SealedDecisions
-from archsim.sim.dma import Dma, MapsOf, StreamId
+from archsim.sim.dma import Dma, MapsOf
 from archsim.sim.dram import Dram
 from archsim.sim.global_buffer import GlobalBuffer
 from archsim.sim.observe import Observer
 from archsim.sim.pe_array import PeArray, StepRun
+from archsim.sim.stream import StreamId
 from archsim.sim.wiring import Wiring
 from archsim.timing.dram import DramCommands
 
 WATCHDOG_EVENTS = 1_000_000
-"""Of a busy machine every ten or so events move a chunk or start a tile."""
+"""Of a busy machine every five or so events move a chunk or start a tile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,10 @@ class System:
         while not image.processed:
             if before == (before := self._progress()):
                 raise Deadlock(self.clock.cycle, dict(self.waits.reasons))
-            for _ in range(WATCHDOG_EVENTS):
-                if image.processed:
-                    break
-                if self.clock.peek() == float("inf"):
-                    raise Deadlock(self.clock.cycle, dict(self.waits.reasons))
-                self.clock.step()
+            try:
+                self.clock.run_events(WATCHDOG_EVENTS, until=image)
+            except EmptySchedule:
+                raise Deadlock(self.clock.cycle, dict(self.waits.reasons)) from None
         return Outcome(
             cycles=self.clock.cycle,
             array=tuple(self._array.runs),

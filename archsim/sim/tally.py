@@ -13,9 +13,9 @@ from archsim.mapping.zeros import mac_counts
 from archsim.network.graph import FINAL
 from archsim.schedule.program import Program
 from archsim.sim.branch_unit import BranchRun
-from archsim.sim.dma import StreamId
 from archsim.sim.pe_array import StepRun
 from archsim.sim.records import BranchRecord, ImageRecord, LayerRecord
+from archsim.sim.stream import StreamId
 from archsim.sim.system import Outcome
 
 WorkOf = Callable[[int], TileWork]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import simpy
-
 from archsim.schedule.program import Program
 from archsim.sim.channel import Channel, Wait, WaitList
-from archsim.sim.clock import Callback, Clock, on_event
+from archsim.sim.clock import Clock, Done
 from archsim.sim.messages import Report
 from archsim.sim.observe import NO_TILE, NOT_KEPT, Observer
 
@@ -39,22 +37,16 @@ class Wiring:
         if self.observer is not None:
             self.observer.end(self.clock.cycle, key)
 
-    def ends(self, key: int, callback: Callback) -> Callback:
+    def ends(self, key: int, on_done: Done) -> Done:
         """A callback that tells the observer of the end first."""
         if self.observer is None:
-            return callback
+            return on_done
 
-        def tell(event: simpy.Event) -> None:
+        def tell() -> None:
             self.end(key)
-            callback(event)
+            on_done()
 
         return tell
-
-    def ends_with(self, key: int, event: simpy.Event) -> simpy.Event:
-        """The event, at which the observer will be told of the end."""
-        if self.observer is not None:
-            on_event(event, lambda _: self.end(key))
-        return event
 
     def start(self, process: Wait) -> None:
         """Run a process from this cycle on."""

@@ -111,7 +111,7 @@ class RoundRobinPort:
                 return
 
     def pop_completed(self, now_cycle: int) -> list[int]:
-        """Tickets whose last byte has moved by ``now_cycle``, oldest first; call after :meth:`advance` of that cycle."""
+        """Tickets whose last byte has moved by ``now_cycle``, oldest first; call after :meth:`advance`."""
         completed, self._completed = self._completed, []
         self._unfinished -= len(completed)
         return completed
