@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappush
 from typing import cast
 
 import simpy
@@ -41,11 +42,11 @@ class Clock(simpy.Environment):
 
     def after(self, delay_cycles: int, callback: Callback) -> None:
         """Call back when ``delay_cycles`` have passed."""
-        self.schedule(_Call(callback), NORMAL, delay_cycles)
+        heappush(self._queue, (self._now + delay_cycles, NORMAL, next(self._eid), _Call(callback)))
 
     def at_end_of_cycle(self, callback: Callback) -> None:
         """Call back in this cycle, after everything else that happens in it: an arbiter sees all its requests."""
-        self.schedule(_Call(callback), END_OF_CYCLE)
+        heappush(self._queue, (self._now, END_OF_CYCLE, next(self._eid), _Call(callback)))
 
     def end_of_cycle(self) -> simpy.Event:
         """Event in this cycle, after everything else that happens in it."""

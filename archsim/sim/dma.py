@@ -140,14 +140,14 @@ class Dma:
         plan, name = step.plan, step.layer.name
         weight_addresses = (step.weight_address + plan.weight_load_offset_bytes).tolist()
         weights = zip(weight_addresses, plan.weight_load_bytes.tolist(), strict=True)
-        for tile, ((address, size), maps) in enumerate(zip(weights, self._map_loads(step), strict=True)):
+        for tile, (weight, maps) in enumerate(zip(weights, self._map_loads(step), strict=True)):
             yield from self.halves.acquire(
                 self._waits, "dma.load", f"a buffer half for tile {tile} of {name}"
             )
             transfers = []
             key = self._wiring.begin("dma.load", "fetch", name, tile)
-            if size:
-                transfers.append((yield from stream.transfer(name, address, size, tile=tile)))
+            if weight[1]:
+                transfers.append((yield from stream.transfer(name, *weight, tile=tile)))
             for source, address, size, plain in () if self.stops_for_maps else maps:
                 yield from self._wait_for_producer(source, name, "dma.load")
                 transfers.append((yield from stream.transfer(name, address, size, plain, tile=tile)))

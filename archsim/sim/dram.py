@@ -25,13 +25,17 @@ class Dram:
         self._core = make_dram(preset, spec)
         self._ratio = cycles_per_core_cycle
         self._arrivals: list[tuple[int, int, int, bool, Done]] = []
+        self._whole_bursts_bytes: dict[tuple[int, int], int] = {}
         self._on_done: dict[int, Done] = {}
         self._wake_cycle = -1
         self.burst_bytes = preset.burst_bytes
 
     def whole_bursts_bytes(self, address: int, transfer_bytes: int) -> int:
         """Bytes that really move for a transfer."""
-        return self._core.bursts(address, transfer_bytes) * self.burst_bytes
+        key = address % self.burst_bytes, transfer_bytes
+        if key not in self._whole_bursts_bytes:
+            self._whole_bursts_bytes[key] = self._core.bursts(*key) * self.burst_bytes
+        return self._whole_bursts_bytes[key]
 
     def access(self, priority: int, address: int, transfer_bytes: int, is_write: bool, on_done: Done) -> None:
         """Request consecutive bytes; ``on_done`` is called in the core cycle in which the last one has moved."""
@@ -53,14 +57,16 @@ class Dram:
         """A later request may move the next completion either way; a wake-up that it made obsolete does nothing."""
         completion = self._core.next_event()
         cycle = -1 if completion is None else -(-completion // self._ratio)
-        if cycle not in (-1, self._wake_cycle):
-            self._env.after(cycle - self._env.cycle, self._wake)
-        self._wake_cycle = cycle
+        if cycle != self._wake_cycle:
+            self._wake_cycle = cycle
+            if cycle != -1:
+                self._env.after(cycle - self._env.cycle, self._wake)
 
     def _wake(self, _: simpy.Event) -> None:
-        if self._env.cycle != self._wake_cycle:
+        now = self._env.cycle
+        if now != self._wake_cycle:
             return
-        for ticket, _cycle in self._core.advance(self._env.cycle * self._ratio):
+        for ticket, _cycle in self._core.advance(now * self._ratio):
             self._on_done.pop(ticket)()
         self._wake_at_next_completion()
 

@@ -36,22 +36,23 @@ class GlobalBuffer:
 
     def transfer(self, client: Client, transfer_bytes: int, on_done: Done) -> None:
         """Move bytes (> 0) through the port; ``on_done`` is called in the cycle in which the last one has moved."""
-        self._on_done[self._port.submit(self._env.cycle, client, transfer_bytes)] = on_done
-        self._arm()
+        now = self._env.cycle
+        self._on_done[self._port.submit(now, client, transfer_bytes)] = on_done
+        self._arm(now)
 
-    def _arm(self) -> None:
+    def _arm(self, now: int) -> None:
         """Wake at the next completion; an arrival may have changed which one that is."""
         cycle = self._port.next_completion_cycle()
-        if cycle is None or cycle == self._alarm_cycle:
-            return
-        self._alarm_cycle = cycle
-        self._env.after(cycle - self._env.cycle, self._on_alarm)
+        if cycle is not None and cycle != self._alarm_cycle:
+            self._alarm_cycle = cycle
+            self._env.after(cycle - now, self._on_alarm)
 
     def _on_alarm(self, _: simpy.Event) -> None:
-        if self._env.cycle != self._alarm_cycle:
+        now = self._env.cycle
+        if now != self._alarm_cycle:
             return  # superseded by a later arrival
         self._alarm_cycle = None
-        self._port.advance(self._env.cycle)
-        for ticket in self._port.pop_completed(self._env.cycle):
+        self._port.advance(now)
+        for ticket in self._port.pop_completed(now):
             self._on_done.pop(ticket)()
-        self._arm()
+        self._arm(now)

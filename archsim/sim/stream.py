@@ -7,9 +7,9 @@ finishes to the one that takes its place, callbacks call each other.
 from __future__ import annotations
 
 from collections import Counter, deque
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
-from typing import NamedTuple
 
 import simpy
 
@@ -17,7 +17,7 @@ from archsim.sim.channel import Wait
 from archsim.sim.clock import Done
 from archsim.sim.dram import Dram
 from archsim.sim.global_buffer import Client, GlobalBuffer
-from archsim.sim.observe import NO_TILE
+from archsim.sim.observe import NO_TILE, NOT_KEPT
 from archsim.sim.transfer import Transfer
 from archsim.sim.wiring import Wiring
 
@@ -30,12 +30,15 @@ class StreamId(IntEnum):
     STORE = 2
 
 
-class _Waiter(NamedTuple):
-    """Waits for a free chunk, under a key of the wait list; handed_over: when it will have got the last one."""
+@dataclass(slots=True)
+class _Waiter:
+    """A process that waits for free chunks; handed_over: when the last one will be; key: of the wait list."""
 
     transfer: Transfer
-    key: int
+    process: str
+    reason: str
     handed_over: simpy.Event
+    key: int = NOT_KEPT
 
 
 class Stream:
@@ -54,6 +57,7 @@ class Stream:
         self._name = stream.name.lower()
         self._process = f"dma.{self._name}"
         self._stream = stream
+        self._is_load, self._is_store = stream is StreamId.LOAD, stream is StreamId.STORE
         self._places = self._free = wiring.program.arch.dma.outstanding_chunks
         self._waiting: deque[_Waiter] = deque()
         self._on_quiet: simpy.Event | None = None
@@ -85,29 +89,29 @@ class Stream:
         """
         size = self._chunk_bytes
         chunks = (address + transfer_bytes - 1) // size - address // size + 1
-        transfer = Transfer(owner, tile, address, transfer_bytes, plain_bytes, chunks, asks or self._process)
+        transfer = Transfer(owner, tile, address, transfer_bytes, plain_bytes, chunks)
         while self._free and not self._waiting:
             self._free -= 1
             if self._hand_over_chunk(transfer):
                 return transfer
-        handed_over = self._clock.event()
-        self._wait(transfer, handed_over)
-        yield handed_over
+        waiter = _Waiter(transfer, asks or self._process, f"a free chunk for {owner}", self._clock.event())
+        self._wait(waiter)
+        yield waiter.handed_over
         return transfer
 
-    def _wait(self, transfer: Transfer, handed_over: simpy.Event) -> None:
-        key = self._waits.begin(transfer.asks, f"a free chunk for {transfer.owner}")
-        self._waiting.append(_Waiter(transfer, key, handed_over))
+    def _wait(self, waiter: _Waiter) -> None:
+        self._waiting.append(waiter)
+        waiter.key = self._waits.begin(waiter.process, waiter.reason)
 
     def _finish(self, transfer: Transfer) -> None:
         """A chunk has finished: its place is free."""
         if self._waiting:
-            first, key, handed_over = self._waiting.popleft()
-            self._waits.end(first.asks, key)
-            if self._hand_over_chunk(first):
-                handed_over.succeed()
+            waiter = self._waiting.popleft()
+            self._waits.end(waiter.process, waiter.key)
+            if self._hand_over_chunk(waiter.transfer):
+                waiter.handed_over.succeed()
             else:
-                self._wait(first, handed_over)
+                self._wait(waiter)
         else:
             self._free += 1
             if self._on_quiet is not None and self._free == self._places:
@@ -116,8 +120,8 @@ class Stream:
 
     def _hand_over_chunk(self, transfer: Transfer) -> bool:
         """Hand over the next chunk, for which there is a place; whether it was the last one."""
-        start, size = transfer.next_address, self._chunk_bytes
-        end = min(transfer.end, (start // size + 1) * size)
+        start, last_end = transfer.next_address, transfer.end
+        end = min(start - start % self._chunk_bytes + self._chunk_bytes, last_end)
         transfer.next_address = end
         if self._wiring.observer is not None:
             self._wiring.log(self._process, "chunk", f"{transfer.owner}@{start}")
@@ -127,15 +131,15 @@ class Stream:
         self.moved[transfer.owner] += moved_bytes
         self.buffered[transfer.owner] += port_bytes
         finish = partial(self._finish, transfer)
-        if self._stream is StreamId.LOAD:
+        if self._is_load:
             through_port = partial(self._access_port, transfer, Client.LOAD, port_bytes, finish)
             self._access_dram(transfer, start, end - start, moved_bytes, through_port)
-        elif self._stream is StreamId.STORE:
+        elif self._is_store:
             to_dram = partial(self._access_dram, transfer, start, end - start, moved_bytes, finish)
             self._access_port(transfer, Client.STORE, port_bytes, to_dram)
         else:
             self._access_dram(transfer, start, end - start, moved_bytes, finish)
-        return end == transfer.end
+        return end == last_end
 
     def _access_dram(
         self, transfer: Transfer, address: int, chunk_bytes: int, moved_bytes: int, on_done: Done
@@ -144,8 +148,7 @@ class Stream:
         if wiring.observer is not None:
             key = wiring.begin("dram", self._name, transfer.owner, transfer.tile, moved_bytes)
             on_done = wiring.ends(key, on_done)
-        is_write = self._stream is StreamId.STORE
-        self._dram.access(self._stream, address, chunk_bytes, is_write, on_done)
+        self._dram.access(self._stream, address, chunk_bytes, self._is_store, on_done)
 
     def _access_port(self, transfer: Transfer, client: Client, port_bytes: int, on_done: Done) -> None:
         wiring = self._wiring

@@ -11,7 +11,7 @@ class Transfer:
     """Consecutive bytes of which chunks are handed over in order and finish in whatever order the memory serves them.
 
     plain_bytes: what is on the buffer's side of coded bytes, None where they are not coded. next_address: of the first
-    byte that has not been handed over. asks: the process that waits for free chunks.
+    byte that has not been handed over.
     """
 
     __slots__ = (
@@ -34,7 +34,6 @@ class Transfer:
         transfer_bytes: int,
         plain_bytes: int | None,
         chunks: int,
-        asks: str,
     ) -> None:
         self.owner = owner
         self.tile = tile
@@ -42,7 +41,6 @@ class Transfer:
         self.end = address + transfer_bytes
         self.plain_bytes = plain_bytes
         self.chunks_left = chunks
-        self.asks = asks
         self._done: simpy.Event | None = None
 
     @property
