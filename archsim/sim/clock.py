@@ -34,6 +34,8 @@ class Clock(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__(initial_time=0)
+        self._last_calls: list[Done] = []
+        """Of this cycle; they are no events, because nothing but the end of the cycle is in between."""
 
     @property
     def cycle(self) -> int:
@@ -44,9 +46,9 @@ class Clock(simpy.Environment):
         """Call back when ``delay_cycles`` have passed."""
         heappush(self._queue, (self._now + delay_cycles, NORMAL, next(self._eid), _Call(callback)))
 
-    def at_end_of_cycle(self, callback: Callback) -> None:
-        """Call back in this cycle, after everything else that happens in it: an arbiter sees all its requests."""
-        heappush(self._queue, (self._now, END_OF_CYCLE, next(self._eid), _Call(callback)))
+    def at_end_of_cycle(self, call: Done) -> None:
+        """Call in this cycle, after everything else that happens in it: an arbiter sees all its requests."""
+        self._last_calls.append(call)
 
     def end_of_cycle(self) -> simpy.Event:
         """Event in this cycle, after everything else that happens in it."""
@@ -57,8 +59,12 @@ class Clock(simpy.Environment):
 
     def run_events(self, count: int, until: simpy.Event) -> None:
         """Let events happen: so many, or until one has. Raises simpy.core.EmptySchedule when none is left before."""
-        step = self.step
+        step, queue = self.step, self._queue
         for _ in range(count):
+            if self._last_calls and (not queue or queue[0][0] > self._now):
+                calls, self._last_calls = self._last_calls, []
+                for call in calls:
+                    call()
             step()
             if until.callbacks is None:
                 return

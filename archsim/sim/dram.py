@@ -43,7 +43,7 @@ class Dram:
             self._env.at_end_of_cycle(self._arbitrate)
         self._arrivals.append((priority, address, transfer_bytes, is_write, on_done))
 
-    def _arbitrate(self, _: simpy.Event) -> None:
+    def _arbitrate(self) -> None:
         arrivals, self._arrivals = self._arrivals, []
         if len(arrivals) > 1:
             arrivals.sort(key=itemgetter(0))
