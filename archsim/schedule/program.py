@@ -58,7 +58,7 @@ class Step:
         """The layer that runs on the array."""
         return self.fused.layer
 
-    @property
+    @cached_property
     def decides(self) -> BranchStep | None:
         """The branch whose decision follows this step, if DBP lets it run."""
         return next((b for b in (self.branch, self.part_of) if b and b.last_step == self.index), None)

@@ -152,7 +152,7 @@ class PeArray:
             yield from self._phase(name, tile, "compute", work.compute_cycles, work.streamed_bytes)
             yield from self._phase(name, tile, "drain", work.drain_cycles, work.drained_bytes)
             self._wiring.end(key)
-            yield from self._hand_on(step, tile)
+            yield from self._hand_on(step, tile, work)
 
     def _stand_still(self, transfers: Wait) -> Wait:
         start_cycle = self._clock.cycle
@@ -181,7 +181,7 @@ class PeArray:
         if self._moved is not None:
             self._moved.succeed()
 
-    def _hand_on(self, step: Step, tile: int) -> Wait:
+    def _hand_on(self, step: Step, tile: int, work: _TileWork) -> Wait:
         """Free the buffer half; finished outputs pass the taps and go to the DMA if they leave the chip."""
         if not self._dma.stops_for_maps:
             self._dma.halves.release()
@@ -189,7 +189,7 @@ class PeArray:
             self._dbp_tap.absorb(self._clock.cycle, int(step.tap_values[tile]))
         if step.decides is not None and step.decides.pooled_values:
             self._branch_tap.absorb(self._clock.cycle, int(step.tap_values[tile]))
-        if step.plan.store_bytes[tile]:
+        if work.store_bytes:
             if self._dma.stops_for_maps:
                 yield from self._stand_still(self._dma.store_maps(StoreTile(step.index, tile)))
             else:
