@@ -42,6 +42,7 @@ from archsim.validation import golden_csv
 
 DOCS = Path(__file__).resolve().parent
 REFERENCE, FUZZ = DOCS / "reference", DOCS / "explanation" / "fuzz.json"
+MUTANTS = DOCS / "explanation" / "mutants.json"
 GENERATED = (*sorted(REFERENCE.glob("*.md")), DOCS / "explanation" / "trust.md")
 NOT_RUN = ("data", "export-rtl", "import", "train")
 """Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""
@@ -309,6 +310,25 @@ def fuzz_table(_: Kept) -> str:
     return f"Tracebacks 0, hangs 0, of `{found['command']}`:\n\n{table}"
 
 
+def mutant_table(_: Kept) -> str:
+    """Which wrong lines the tests have noticed, as ``tests/mutants/run.py`` has written it."""
+    found = json.loads(MUTANTS.read_text(encoding="utf-8"))
+    keys = ("package", "places", "mutants", "killed", "share", "survivors_explained")
+    rows = [
+        (table["words"], *(str(row[key]) for key in keys))
+        for table in (*found["earlier"], found)
+        for row in table["packages"]
+    ]
+    header = ("sample", "package", "places", "drawn", "noticed", "share (95 %)", "rest, explained")
+    return _table(header, rows)
+
+
+def survivor_table(_: Kept) -> str:
+    """The wrong lines that no test has noticed, and why where it is known."""
+    rows = json.loads(MUTANTS.read_text(encoding="utf-8"))["survivors"]
+    return _table(("file", "line", "made", "why no test fails"), [tuple(map(_escaped, row)) for row in rows])
+
+
 def limit_table(_: Kept) -> str:
     """What files may ask for, from the constants that hold it."""
     mib = 1 << 20
@@ -357,6 +377,8 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "commands": commands,
     "fuzz": fuzz_table,
     "limits": limit_table,
+    "mutants": mutant_table,
+    "survivors": survivor_table,
 }
 
 

@@ -32,6 +32,9 @@ PACKAGES: dict[str, dict[str, Any]] = tomllib.loads((HERE / "packages.toml").rea
 EXPLAINED: list[dict[str, str]] = tomllib.loads((HERE / "explained.toml").read_text(encoding="utf-8"))[
     "mutant"
 ]
+NOTICED = ("killed", "timeout")
+CHANGE = ("path", "before", "after")
+"""What a change is known by."""
 
 
 def main() -> int:
@@ -41,7 +44,8 @@ def main() -> int:
     parser.add_argument("--places", type=int, default=100, help="how many of all places are drawn")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="keep the table, which needs all packages")
-    parser.add_argument("--earlier", help="keep it below the table, with these words")
+    parser.add_argument("--words", default="", help="what the sample is called there")
+    parser.add_argument("--earlier", action="store_true", help="keep it beside the table that counts")
     asked = parser.parse_args()
     KEPT.mkdir(parents=True, exist_ok=True)
     names = asked.package or list(PACKAGES)
@@ -54,13 +58,10 @@ def main() -> int:
                 package_rows(name, asked.seed, asked.places)
     rows = [table_row(name, asked.seed, asked.places) for name in names]
     for row in rows:
-        low, high = interval(row["killed"], row["mutants"])
-        share = row["killed"] / row["mutants"]
-        sys.stdout.write(f"{row['package']}: {row['killed']} of {row['mutants']} killed, {share:.1%} "
-                         f"({low:.1%} to {high:.1%})\n")  # fmt: skip
+        sys.stdout.write(f"{row['package']}: {row['killed']} of {row['mutants']} noticed, {row['share']}\n")
     if asked.out:
         command = f"python -m tests.mutants.run --seed {asked.seed} --places {asked.places}"
-        keep(asked.out, {"command": command, "packages": rows}, asked.earlier)
+        keep(asked.out, {"words": asked.words, "command": command, "packages": rows}, earlier=asked.earlier)
     return 0
 
 
@@ -78,33 +79,43 @@ def leaving() -> Iterator[None]:
 
 
 def table_row(package: str, seed: int, count: int) -> dict[str, Any]:
-    """What became of the drawn mutants of a package, and those that survived with the reason where there is one."""
+    """What became of the drawn mutants of a package."""
     known = {row["key"]: row for row in kept_rows(package)}
     rows = [known[key_of(mutant)] for mutant in drawn(package, seed, count)]
-    survivors = []
-    for row in rows:
-        if row["outcome"] not in ("killed", "timeout"):
-            change = {name: row[name] for name in ("path", "before", "after")}
-            why = next((entry["why"] for entry in EXPLAINED if entry | change == entry), "")
-            survivors.append(change | {"why": why})
+    lost = [row for row in rows if row["outcome"] not in NOTICED]
+    killed = len(rows) - len(lost)
+    low, high = interval(killed, len(rows))
     return {
         "package": package,
         "places": len(places(package)),
         "mutants": len(rows),
-        "killed": len(rows) - len(survivors),
-        "survivors_explained": sum(survivor["why"] != "" for survivor in survivors),
-        "survivors": survivors,
+        "killed": killed,
+        "share": f"{killed / len(rows):.0%} ({100 * low:.0f}-{100 * high:.0f})",
+        "survivors_explained": sum(reason(row) != "" for row in lost),
+        "survivors": [row["key"] for row in lost],
     }
 
 
-def keep(path: Path, table: dict[str, Any], earlier: str | None) -> None:
-    """Put a table into the file of all results: as that of the tests as they are, or among earlier ones."""
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def reason(row: dict[str, Any]) -> str:
+    """Why no test fails, "" where no one has said it."""
+    return next((entry["why"] for entry in EXPLAINED if all(row[key] == entry[key] for key in CHANGE)), "")
+
+
+def keep(path: Path, table: dict[str, Any], *, earlier: bool) -> None:
+    """Put a table into the file of all results, as the one that counts or among earlier ones. survivors: [file, line,
+    what it was made, why] of all mutants of all tables that no test notices as the tests are now.
+    """
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"earlier": []}
     if earlier:
-        others = [kept for kept in found.get("earlier", ()) if kept["words"] != earlier]
-        found["earlier"] = [*others, {"words": earlier} | table]
+        others = [kept for kept in found["earlier"] if kept["words"] != table["words"]]
+        found["earlier"] = [*others, table]
     else:
         found |= table
+    tables = [*found["earlier"], *([found] if "packages" in found else [])]
+    keys = {key for each in tables for row in each["packages"] for key in row["survivors"]}
+    latest = {row["key"]: row for package in PACKAGES for row in kept_rows(package)}
+    lost = [latest[key] for key in keys if latest[key]["outcome"] not in NOTICED]
+    found["survivors"] = sorted([*(row[key] for key in CHANGE), reason(row)] for row in lost)
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

@@ -87,6 +87,14 @@ def test_areas_of_an_art_are_summed_over_instances(tmp_path: Path) -> None:
     assert found.ignored == ["shared_glb.leak", "router"]
 
 
+def test_an_area_may_be_zero(tmp_path: Path) -> None:
+    art = tmp_path / "ART.yaml"
+    art.write_text("ART:\n  tables: [{name: 's.PE[0..3].mac', area: 0}, {name: s.shared_glb, area: 5.0e+5}]\n")
+    widths = {"DRAM": 64, "shared_glb": 64}
+    found = import_tables(EYERISS_LIKE, art, TABLE, eyeriss(), DRAM, widths, "areas")
+    assert area_of(eyeriss(), found.table).by_component == pytest.approx({"global_buffer": 0.5, "pe_array": 0.0})
+
+
 def test_a_missing_width_is_refused_for_every_action() -> None:
     with pytest.raises(InvalidInput) as caught:
         import_tables(EYERISS_LIKE, None, TABLE, eyeriss(), DRAM, {"DRAM": 64}, "x")
