@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -168,7 +169,8 @@ def outcome_of(work: Callable[[], dict[str, Any]]) -> tuple[str, str]:
 
 
 def noted(package: str, tests: Sequence[str], deselect: Sequence[str]) -> dict[str, Any]:
-    """Run all tests without a change: ``durations_s`` by test, ``lines`` by file and line the tests that ran it.
+    """Run all tests without a change: ``durations_s`` by test, ``lines`` by file and line the tests that ran it,
+    ``branches`` how many there are and how many were taken.
 
     A line run by an import stands with the test "".
 
@@ -178,8 +180,12 @@ def noted(package: str, tests: Sequence[str], deselect: Sequence[str]) -> dict[s
 
     def work() -> dict[str, Any]:
         recorder = coverage.Coverage(
-            data_file=None, config_file=False, include=[f"{ROOT}/archsim/{package}/*"], messages=False
+            data_file=None,
+            config_file=str(ROOT / "pyproject.toml"),
+            branch=True,
+            source=[f"{ROOT}/archsim/{package}"],
         )
+        recorder.set_option("run:patch", [])
         notes = Notes(recorder)
         recorder.start()
         code = pytest.main([*ARGUMENTS, *words(deselect), *tests], plugins=[notes])
@@ -189,7 +195,11 @@ def noted(package: str, tests: Sequence[str], deselect: Sequence[str]) -> dict[s
             Path(file).relative_to(ROOT).as_posix(): data.contexts_by_lineno(file)
             for file in data.measured_files()
         }
-        return {"code": int(code), "durations_s": notes.durations_s, "lines": lines}
+        with tempfile.NamedTemporaryFile() as report:
+            recorder.json_report(outfile=report.name)
+            totals = json.loads(Path(report.name).read_text(encoding="utf-8"))["totals"]
+        branches = {"all": totals["num_branches"], "covered": totals["covered_branches"]}
+        return {"code": int(code), "durations_s": notes.durations_s, "lines": lines, "branches": branches}
 
     _, answer, text = _forked(work)
     if answer is None or answer["code"]:

@@ -150,28 +150,39 @@ class Trial:
 
     def runs(self, mutant: Mutant) -> list[str]:
         """Tests that execute the statement, short ones first; the one that failed last time before all."""
+        before = self.rows.get(key_of(mutant), {}).get("killer")
+        found = self._executing(mutant) & set(self.durations_s)
+        return sorted(found, key=lambda name: (name != before, self.durations_s[name]))
+
+    def _executing(self, mutant: Mutant) -> set[str]:
+        """Tests that execute the statement; "" is the import of the tests."""
         by_line = self.notes["lines"].get(mutant.path, {})
         first, last = mutant.statement
-        found = {test for line in range(first, last + 1) for test in by_line.get(str(line), ())}
-        if "" in found:  # at import
-            found = set(self.durations_s)
-        before = self.rows.get(key_of(mutant), {}).get("killer")
-        order = sorted(found, key=lambda name: (name != before, self.durations_s[name]))
-        return order
+        return {test for line in range(first, last + 1) for test in by_line.get(str(line), ())}
 
     def in_one_session(self, mutants: list[Mutant]) -> None:
-        """Most of them, in a process of its own, which imports the package."""
+        """Those inside of functions, in a process of its own, which imports the package."""
         if process := os.fork():
             os.waitpid(process, 0)
             self._read()
             return
         with leaving():
             setup = self.setup
-            swapped(mutants, setup["tests"], setup["deselect"], self.runs, self.durations_s, self.said)
+            swapped(mutants, setup["tests"], setup["deselect"], self.runs, self.durations_s, self.said_now)
+
+    def said_now(self, mutant: Mutant, outcome: str, killer: str) -> None:
+        """As :meth:`said`, unless what the import of the tests computes could tell more."""
+        if outcome in NOTICED or "" not in self._executing(mutant):
+            self.said(mutant, outcome, killer)
 
     def anew(self, mutant: Mutant) -> None:
-        """One with its module imported anew, and with all tests of the files: they may share what is computed once."""
-        order, outcome, killer = self.runs(mutant), "not run", ""
+        """One with its module imported anew."""
+        executing, outcome, killer = self._executing(mutant), "not run", ""
+        order = (
+            sorted(self.durations_s, key=self.durations_s.__getitem__)
+            if "" in executing
+            else self.runs(mutant)
+        )
         if order:
             files = sorted({name.partition("::")[0] for name in order})
             outcome, killer = tested(mutant, files, order, self.setup["deselect"], self.durations_s)
@@ -215,12 +226,8 @@ def interval(killed: int, count: int) -> tuple[float, float]:
 
 
 def digest(setup: dict[str, Any]) -> str:
-    """Of everything that an outcome depends on: the tests and their helpers, and the package."""
-    files = [
-        *(ROOT / "tests").glob("*.py"),
-        *(ROOT / "tests/oracle").glob("*.py"),
-        *(ROOT / "tests/exactness").glob("*.py"),
-    ]
+    """Of the tests of a package and of all helpers of tests."""
+    files = [path for path in (ROOT / "tests").glob("**/*.py") if not path.name.startswith("test_")]
     for name in setup["tests"]:
         files += sorted((ROOT / name).glob("**/*.py")) if (ROOT / name).is_dir() else [ROOT / name]
     text = b"".join(path.read_bytes() for path in sorted(set(files)))

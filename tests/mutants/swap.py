@@ -1,14 +1,13 @@
 """Many mutants in one session of pytest: tests are collected once, and each mutant is a forked process in which the
-code of one function has been exchanged.
-
-That takes the time of the tests alone, but misses what a module has computed before. A mutant that survives here is
-therefore tried once more with its module imported anew (``child.tested``), and so is one outside of any function.
+code of one function has been exchanged. That takes the time of the tests alone, but does not change what was computed
+while the tests were collected.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
+import gc
 import inspect
 import io
 import sys
@@ -41,14 +40,13 @@ class Session:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         items = {item.nodeid: item for item in session.items}
+        gc.freeze()  # or each process copies every page that its garbage collector looks at
         for mutant in self.mutants:
             new = code_in(mutant)
             order = [items[name] for name in self.runs(mutant) if name in items]
             if new is None or not order:
                 continue
-            outcome, killer = self._one(new, order)
-            if outcome != "survived":
-                self.said(mutant, outcome, killer)
+            self.said(mutant, *self._one(new, order))
         return True
 
     def _one(self, new: tuple[FunctionType, CodeType], order: list[pytest.Item]) -> tuple[str, str]:
@@ -72,7 +70,9 @@ def swapped(
     durations_s: dict[str, float],
     said: Said,
 ) -> None:
-    """Tell which of the mutants a test notices. Has to run in a process of its own, which has imported the package."""
+    """Tell what becomes of mutants, except outside of functions. To run in a process of its own, which ends
+    after it: it imports the package.
+    """
     notice = Order(None, [], durations_s)
     plugins = [notice, Session(mutants, runs, notice, said)]
     with redirect_stdout(io.StringIO()):
