@@ -227,7 +227,8 @@ def interval(killed: int, count: int) -> tuple[float, float]:
 
 def digest(setup: dict[str, Any]) -> str:
     """Of the tests of a package and of all helpers of tests."""
-    files = [path for path in (ROOT / "tests").glob("**/*.py") if not path.name.startswith("test_")]
+    helpers = [path for path in (ROOT / "tests").glob("**/*.py") if not path.name.startswith("test_")]
+    files = [path for path in helpers if HERE not in path.parents]
     for name in setup["tests"]:
         files += sorted((ROOT / name).glob("**/*.py")) if (ROOT / name).is_dir() else [ROOT / name]
     text = b"".join(path.read_bytes() for path in sorted(set(files)))
