@@ -248,3 +248,20 @@ def test_a_table_says_all_that_does_not_fit() -> None:
         *("costs.tap", "costs.full"),
     ]
     assert table.checked() is table
+
+
+def test_an_empty_table_is_refused() -> None:
+    table = synthetic_table(1, 10, 2)
+    empty = table.rows(np.arange(0))
+    with pytest.raises(InvalidInput, match="correct: found no images, expected at least one"):
+        empty.checked("mine")
+    with pytest.raises(InvalidInput, match="correct: found int8, expected bool"):
+        replace(table, correct=table.correct.astype(np.int8)).checked("mine")
+
+
+def test_a_policy_fits_its_table_and_no_other() -> None:
+    table = synthetic_table(1, 10, 2)
+    assert ExitPolicy((1, None), (None, None)).checked(table).chosen == (0,)
+    for policy in (ExitPolicy((1,), (None,)), ExitPolicy((1, None), (None,)), ExitPolicy((1,), (None, None))):
+        with pytest.raises(InvalidInput, match=r"found \d thresholds and \d windows, expected 2 of each"):
+            policy.checked(table)
