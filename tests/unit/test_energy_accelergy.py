@@ -89,13 +89,17 @@ def test_areas_of_an_art_are_summed_over_instances(tmp_path: Path) -> None:
 
 def test_an_area_may_be_zero(tmp_path: Path) -> None:
     art = tmp_path / "ART.yaml"
-    art.write_text("ART:\n  tables: [{name: 's.PE[0..3].mac', area: 0}, {name: s.shared_glb, area: 5.0e+5}]\n")
+    art.write_text(
+        "ART:\n  tables: [{name: 's.PE[0..3].mac', area: 0}, {name: s.shared_glb, area: 5.0e+5}]\n"
+    )
     widths = {"DRAM": 64, "shared_glb": 64}
     found = import_tables(EYERISS_LIKE, art, TABLE, eyeriss(), DRAM, widths, "areas")
-    assert area_of(eyeriss(), found.table).by_component == pytest.approx({"global_buffer": 0.5, "pe_array": 0.0})
+    assert area_of(eyeriss(), found.table).by_component == pytest.approx(
+        {"global_buffer": 0.5, "pe_array": 0.0}
+    )
 
 
-@pytest.mark.parametrize("instances", ["[1..0]", "[0..1099511627776]"])
+@pytest.mark.parametrize("instances", ["[1..0]", "[0..999999].row[0..9999999]"])
 def test_a_part_that_is_not_there_or_too_often_is_refused(tmp_path: Path, instances: str) -> None:
     art = tmp_path / "ART.yaml"
     art.write_text(f"ART:\n  tables: [{{name: 's.PE{instances}.mac', area: 1.0}}]\n")
