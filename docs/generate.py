@@ -313,14 +313,10 @@ def fuzz_table(_: Kept) -> str:
 def mutant_table(_: Kept) -> str:
     """Which wrong lines the tests have noticed, as ``tests/mutants/run.py`` has written it."""
     found = json.loads(MUTANTS.read_text(encoding="utf-8"))
-    keys = ("package", "places", "mutants", "killed", "share", "survivors_explained")
-    rows = [
-        (table["words"], *(str(row[key]) for key in keys))
-        for table in (*found["earlier"], found)
-        for row in table["packages"]
-    ]
-    header = ("sample", "package", "places", "drawn", "noticed", "share (95 %)", "rest, explained")
-    return _table(header, rows)
+    keys = ("package", "sample", "places", "mutants", "killed", "share", "survivors_explained")
+    rows = [tuple(str(row[key]) for key in keys) for row in (*found["earlier"], *found["packages"])]
+    header = ("package", "sample", "places", "drawn", "noticed", "share (95 %)", "rest, explained")
+    return _table(header, sorted(rows, key=lambda row: row[0]))
 
 
 def survivor_table(_: Kept) -> str:

@@ -104,9 +104,11 @@ def _means_nothing(node: Any) -> bool:
     """In an annotation, which no one evaluates; in a decorator (frozen, slots); ``strict=`` of zip, which asserts."""
     while node.parent is not None:
         around = node.parent
-        if around.type in ("funcdef", "param") and node is around.annotation:
+        if around.type == "funcdef" and node is around.annotation:
             return True
         if around.type == "annassign" and node is around.children[1]:
+            return True
+        if around.type == "tfpdef" and node is around.children[2]:
             return True
         if around.type == "decorator":
             return True

@@ -56,12 +56,11 @@ def main() -> int:
         else:
             with leaving():
                 package_rows(name, asked.seed, asked.places)
-    rows = [table_row(name, asked.seed, asked.places) for name in names]
+    rows = [table_row(name, asked.seed, asked.places) | {"sample": asked.words} for name in names]
     for row in rows:
         sys.stdout.write(f"{row['package']}: {row['killed']} of {row['mutants']} noticed, {row['share']}\n")
     if asked.out:
-        command = f"python -m tests.mutants.run --seed {asked.seed} --places {asked.places}"
-        keep(asked.out, {"words": asked.words, "command": command, "packages": rows}, earlier=asked.earlier)
+        keep(asked.out, rows, "earlier" if asked.earlier else "packages")
     return 0
 
 
@@ -87,6 +86,7 @@ def table_row(package: str, seed: int, count: int) -> dict[str, Any]:
     low, high = interval(killed, len(rows))
     return {
         "package": package,
+        "command": f"python -m tests.mutants.run --package {package} --seed {seed} --places {count}",
         "places": len(places(package)),
         "mutants": len(rows),
         "killed": killed,
@@ -101,18 +101,17 @@ def reason(row: dict[str, Any]) -> str:
     return next((entry["why"] for entry in EXPLAINED if all(row[key] == entry[key] for key in CHANGE)), "")
 
 
-def keep(path: Path, table: dict[str, Any], *, earlier: bool) -> None:
-    """Put a table into the file of all results, as the one that counts or among earlier ones. survivors: [file, line,
-    what it was made, why] of all mutants of all tables that no test notices as the tests are now.
+def keep(path: Path, rows: list[dict[str, Any]], part: str) -> None:
+    """Put rows into the file of all results: ``packages`` (those that count) or ``earlier`` ones. ``survivors``: file,
+    line, what it was made and why, of all mutants of all rows that no test notices as the tests are now.
     """
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"earlier": []}
-    if earlier:
-        others = [kept for kept in found["earlier"] if kept["words"] != table["words"]]
-        found["earlier"] = [*others, table]
-    else:
-        found |= table
-    tables = [*found["earlier"], *([found] if "packages" in found else [])]
-    keys = {key for each in tables for row in each["packages"] for key in row["survivors"]}
+    found = (
+        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"earlier": [], "packages": []}
+    )
+    new = {(row["package"], row["sample"]) for row in rows}
+    others = [row for row in found[part] if (row["package"], row["sample"]) not in new]
+    found[part] = sorted([*others, *rows], key=lambda row: (row["package"], row["sample"]))
+    keys = {key for row in (*found["earlier"], *found["packages"]) for key in row["survivors"]}
     latest = {row["key"]: row for package in PACKAGES for row in kept_rows(package)}
     lost = [latest[key] for key in keys if latest[key]["outcome"] not in NOTICED]
     found["survivors"] = sorted([*(row[key] for key in CHANGE), reason(row)] for row in lost)
