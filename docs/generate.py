@@ -316,7 +316,8 @@ def mutant_table(_: Kept) -> str:
     keys = ("package", "sample", "places", "mutants", "killed", "share", "survivors_explained")
     rows = [tuple(str(row[key]) for key in keys) for row in (*found["earlier"], *found["packages"])]
     header = ("package", "sample", "places", "drawn", "noticed", "share (95 %)", "rest, explained")
-    return _table(header, sorted(rows, key=lambda row: row[0]))
+    table, coverage = _table(header, sorted(rows, key=lambda row: row[0])), found["coverage"]
+    return f"{table}\n\nBranches taken: {coverage['branch_pct']} %, of `{coverage['command']}`."
 
 
 def survivor_table(_: Kept) -> str:

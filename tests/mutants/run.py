@@ -83,6 +83,7 @@ def table_row(package: str, seed: int, count: int) -> dict[str, Any]:
     rows = [known[key_of(mutant)] for mutant in drawn(package, seed, count)]
     lost = [row for row in rows if row["outcome"] not in NOTICED]
     killed = len(rows) - len(lost)
+    branches = json.loads((KEPT / f"{package}-notes.json").read_text(encoding="utf-8"))["branches"]
     low, high = interval(killed, len(rows))
     return {
         "package": package,
@@ -93,6 +94,7 @@ def table_row(package: str, seed: int, count: int) -> dict[str, Any]:
         "share": f"{killed / len(rows):.0%} ({100 * low:.0f}-{100 * high:.0f})",
         "survivors_explained": sum(reason(row) != "" for row in lost),
         "survivors": [row["key"] for row in lost],
+        "branches": branches,
     }
 
 
@@ -111,6 +113,9 @@ def keep(path: Path, rows: list[dict[str, Any]], part: str) -> None:
     new = {(row["package"], row["sample"]) for row in rows}
     others = [row for row in found[part] if (row["package"], row["sample"]) not in new]
     found[part] = sorted([*others, *rows], key=lambda row: (row["package"], row["sample"]))
+    branches = {row["package"]: row["branches"] for row in found["packages"]}.values()
+    percent = 100 * sum(each["covered"] for each in branches) / max(1, sum(each["all"] for each in branches))
+    found["coverage"] = {"branch_pct": round(percent, 1), "command": "python -m tests.mutants.run --places 1"}
     keys = {key for row in (*found["earlier"], *found["packages"]) for key in row["survivors"]}
     latest = {row["key"]: row for package in PACKAGES for row in kept_rows(package)}
     lost = [latest[key] for key in keys if latest[key]["outcome"] not in NOTICED]
