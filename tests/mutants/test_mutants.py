@@ -55,7 +55,7 @@ def test_a_sample_is_repeatable_and_grows() -> None:
 
 
 def test_the_changed_code_takes_the_place_of_the_other() -> None:
-    import archsim.energy.law as law
+    from archsim.energy import law
 
     names = ("archsim/energy/law.py", "ReplaceComparisonOperator_LtE_Lt", 0)
     found = code_in(places.mutant(*names))
