@@ -69,6 +69,15 @@ def test_refresh_closes_the_row_of_a_request_between_activate_and_column() -> No
     assert core.next_event() == 506 + 17 + 4
 
 
+def test_a_refresh_that_is_due_follows_the_last_command_at_once() -> None:
+    core = InOrderDram(preset(trtp=1, tras=17), log_entries=10)
+    core.submit(381, 0, 64, False)
+    core.submit(420, 0, 64, False)
+    assert [(command.cycle, command.name) for command in core.log()][:4] == [
+        (381 + 1, "ACT"), (382 + 17, "RD"), (399 + 1, "PRE"), (400 + 17, "REF"),
+    ]  # fmt: skip
+
+
 def test_refreshes_of_an_idle_end_are_counted() -> None:
     core = InOrderDram(preset())
     core.submit(0, 0, 64, False)
