@@ -1,4 +1,4 @@
-"""What mappings are ranked by, worked out by hand."""
+"""What mappings are ranked by and what they see of an architecture, by hand."""
 
 from __future__ import annotations
 
@@ -61,3 +61,26 @@ def test_many_mappings_are_priced_at_once() -> None:
     columns = np.array([(41, 7, 10), (0, 10, 0), (40, 0, 99)]).T
     found = weighted_cost(hardware("energy"), PLACEMENT, *columns)
     assert found.tolist() == [cost("energy", tuple(row)) for row in columns.T.tolist()]
+
+
+BUFFER = {"size_kib": 12, "filter_kib": 4, "banks": 3}
+
+
+@pytest.mark.parametrize(
+    ("parts", "name", "expected"),
+    [
+        ({"dma": {"overlap": "weights"}}, "stops_for_maps", True),
+        ({"dma": {"overlap": "all"}}, "stops_for_maps", False),
+        ({"pe_array": {"zero": "skip"}}, "skips_zeros", True),
+        ({"pe_array": {"zero": "none"}}, "skips_zeros", False),
+        ({"pe_array": {"zero": "gate"}}, "skips_zeros", False),
+        ({"pe_array": {"start": "arrival"}}, "starts_on_arrival", True),
+        ({"pe_array": {"start": "filled"}}, "starts_on_arrival", False),
+        ({"global_buffer": BUFFER}, "filter_bytes", 4 * 1024),
+        ({"global_buffer": BUFFER}, "map_bytes", 8 * 1024),
+        ({"global_buffer": {**BUFFER, "sharing": "bank"}}, "bank_bytes", 4 * 1024),
+        ({"global_buffer": {**BUFFER, "sharing": "byte"}}, "bank_bytes", 1),
+    ],
+)
+def test_what_a_mapping_sees_of_an_architecture(parts, name, expected) -> None:
+    assert getattr(hardware_of(arch(**parts)), name) == expected
