@@ -134,6 +134,14 @@ def test_structures_of_one_position_exclude_each_other() -> None:
         ExitPolicy((1, 1, *(None,) * 7), (None,) * 9).checked(table)
 
 
+def test_a_position_that_is_filled_stays_so() -> None:
+    table = synthetic_table(5, 400, 3, structures=3)
+    first = ExitPolicy.without_exits(9).with_branch(0, 5)
+    for search in (GREEDY, PLAIN_SWEEP):
+        policy = swept(Lagrangian(table, 2.0, CREDIT), first, search, tuple(range(9))).checked(table)
+        assert 0 in policy.chosen
+
+
 def test_the_number_of_branches_is_bounded() -> None:
     lagrangian = Lagrangian(synthetic_table(6, 600, 8, branch=1), 4.0, CREDIT)
     free = policy_at_price(lagrangian, GREEDY)
