@@ -322,8 +322,12 @@ def mutant_table(_: Kept) -> str:
 
 def survivor_table(_: Kept) -> str:
     """The wrong lines that no test has noticed, and why where it is known."""
-    rows = json.loads(MUTANTS.read_text(encoding="utf-8"))["survivors"]
-    return _table(("file", "line", "made", "why no test fails"), [tuple(map(_escaped, row)) for row in rows])
+    lost = json.loads(MUTANTS.read_text(encoding="utf-8"))["survivors"]
+    rows = [
+        (*(f"`{_escaped(cell)}`" for cell in row[:3]), _escaped(row[3]) or "a test is missing")
+        for row in lost
+    ]
+    return _table(("file", "line", "made", "why no test fails"), rows)
 
 
 def limit_table(_: Kept) -> str:

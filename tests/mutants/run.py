@@ -115,6 +115,7 @@ def keep(path: Path, rows: list[dict[str, Any]], part: str) -> None:
     found[part] = sorted([*others, *rows], key=lambda row: (row["package"], row["sample"]))
     branches = {row["package"]: row["branches"] for row in found["packages"]}.values()
     percent = 100 * sum(each["covered"] for each in branches) / max(1, sum(each["all"] for each in branches))
+    found["command"] = "python -m tests.mutants.run"
     found["coverage"] = {"branch_pct": round(percent, 1), "command": "python -m tests.mutants.run --places 1"}
     keys = {key for row in (*found["earlier"], *found["packages"]) for key in row["survivors"]}
     latest = {row["key"]: row for package in PACKAGES for row in kept_rows(package)}
