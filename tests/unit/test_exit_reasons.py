@@ -13,7 +13,7 @@ from archsim.exits.policy import ExitPolicy
 from archsim.exits.report import _reason
 from archsim.exits.safeguards import Chosen
 from archsim.exits.spec import ExitsBuildSpec
-from archsim.exits.structure import Choice
+from archsim.exits.structure import Choice, Search
 from archsim.exits.tables import CandidateTable
 from tests.exit_tables import synthetic_table
 
@@ -21,11 +21,11 @@ PRICE = 2.0
 
 
 def reason(table: CandidateTable, searched: ExitPolicy, k: int, **search: Any) -> str:
-    spec = ExitsBuildSpec.model_validate(
-        {"schema": "archsim.exits/1", "name": "case", "workload": "digits", "search": search}
-    )
+    spec = ExitsBuildSpec.model_validate({"schema": "archsim.exits/1", "name": "case", "workload": "digits"})
     rows = np.arange(table.images)
-    return _reason(spec, table, Chosen(Choice(searched, PRICE), searched, rows, None, None), k)
+    return _reason(
+        spec, table, Chosen(Search(**search), Choice(searched, PRICE), searched, rows, None, None), k
+    )
 
 
 def test_nothing_was_chosen() -> None:
