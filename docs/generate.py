@@ -42,6 +42,7 @@ from archsim.validation import golden_csv
 
 DOCS = Path(__file__).resolve().parent
 REFERENCE, FUZZ = DOCS / "reference", DOCS / "explanation" / "fuzz.json"
+MUTANTS = DOCS / "explanation" / "mutants.json"
 GENERATED = (*sorted(REFERENCE.glob("*.md")), DOCS / "explanation" / "trust.md")
 NOT_RUN = ("data", "export-rtl", "import", "train")
 """Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""
@@ -309,6 +310,26 @@ def fuzz_table(_: Kept) -> str:
     return f"Tracebacks 0, hangs 0, of `{found['command']}`:\n\n{table}"
 
 
+def mutant_table(_: Kept) -> str:
+    """Which wrong lines the tests have noticed, as ``tests/mutants/run.py`` has written it."""
+    found = json.loads(MUTANTS.read_text(encoding="utf-8"))
+    keys = ("package", "sample", "places", "mutants", "killed", "share", "survivors_explained")
+    rows = [tuple(str(row[key]) for key in keys) for row in (*found["earlier"], *found["packages"])]
+    header = ("package", "sample", "places", "drawn", "noticed", "share (95 %)", "rest, explained")
+    table, coverage = _table(header, sorted(rows, key=lambda row: row[0])), found["coverage"]
+    return f"{table}\n\nBranches taken: {coverage['branch_pct']} %, of `{coverage['command']}`."
+
+
+def survivor_table(_: Kept) -> str:
+    """The wrong lines that no test has noticed, and why where it is known."""
+    lost = json.loads(MUTANTS.read_text(encoding="utf-8"))["survivors"]
+    rows = [
+        (*(f"`{_escaped(cell)}`" for cell in row[:3]), _escaped(row[3]) or "a test is missing")
+        for row in lost
+    ]
+    return _table(("file", "line", "made", "why no test fails"), rows)
+
+
 def limit_table(_: Kept) -> str:
     """What files may ask for, from the constants that hold it."""
     mib = 1 << 20
@@ -357,6 +378,8 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "commands": commands,
     "fuzz": fuzz_table,
     "limits": limit_table,
+    "mutants": mutant_table,
+    "survivors": survivor_table,
 }
 
 

@@ -1,4 +1,4 @@
-"""The in-order DRAM core equals the per-cycle oracle, command by command and beat by beat."""
+"""The in-order DRAM core equals the per-cycle oracle, command by command and beat by beat; what all cores take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archsim.timing.dram import InOrderDram
+from archsim.config.arch import DramSpec
+from archsim.timing.dram import InOrderDram, make_dram
 from tests.exactness.dram_cases import DDR4, MAPPINGS, gaps_and_requests, preset, shapes, timed, timings
 from tests.oracle.dram_oracle import Command, InOrderOracle
 
@@ -68,7 +69,72 @@ def test_refresh_closes_the_row_of_a_request_between_activate_and_column() -> No
     assert core.next_event() == 506 + 17 + 4
 
 
+def test_a_refresh_that_is_due_follows_the_last_command_at_once() -> None:
+    core = InOrderDram(preset(trtp=1, tras=17), log_entries=10)
+    core.submit(381, 0, 64, False)
+    core.submit(420, 0, 64, False)
+    assert [(command.cycle, command.name) for command in core.log()][:4] == [
+        (381 + 1, "ACT"), (382 + 17, "RD"), (399 + 1, "PRE"), (400 + 17, "REF"),
+    ]  # fmt: skip
+
+
 def test_refreshes_of_an_idle_end_are_counted() -> None:
     core = InOrderDram(preset())
     core.submit(0, 0, 64, False)
     assert [core.commands(cycle).refreshes for cycle in (399, 400, 799, 800)] == [0, 1, 1, 2]
+
+
+POLICIES = ["in_order", "frfcfs", "frfcfs_row_hit"]
+
+
+def columns(requests: list[tuple[int, int, int, bool]]) -> list[np.ndarray]:
+    types = (np.int64, np.int64, np.int64, np.bool_)
+    return [np.array([request[k] for request in requests], kind) for k, kind in enumerate(types)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(gaps_and_requests, timings, st.sampled_from(POLICIES), st.integers(0, 14))
+def test_many_transfers_at_once_are_the_same_one_by_one(gaps, timing, policy, alone) -> None:
+    single, many = (
+        make_dram(preset(**timing), DramSpec(policy=policy, queue_entries=4), log_entries=500)
+        for _ in range(2)
+    )
+    requests = timed(gaps)
+    for request in requests:
+        single.submit(*request)
+    for request in requests[:alone]:
+        many.submit(*request)
+    assert many.submit_many(*columns(requests[alone:])) == min(alone, len(requests))
+    np.testing.assert_array_equal(many.drain(), single.drain())
+    assert many.log() == single.log()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ((5, -1, 64, False), "an address is negative or a transfer empty"),
+        ((5, 0, 0, False), "an address is negative or a transfer empty"),
+        ((4, 0, 64, False), "out of order, or before cycle 3"),
+        ((2, 0, 64, False), "out of order, or before cycle 3"),
+    ],
+)
+def test_many_transfers_are_refused_as_a_whole(policy, second, message) -> None:
+    core = make_dram(preset(), DramSpec(policy=policy))
+    core.submit(3, 0, 64, False)
+    with pytest.raises(ValueError, match=message):
+        core.submit_many(*columns([(5, 0, 64, False), second]))
+    assert len(core.drain()) == 1
+    assert core.submit(10_000, 0, 64, False) == 1
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_transfer_may_arrive_in_the_cycle_of_the_one_before(policy) -> None:
+    core = make_dram(preset(), DramSpec(policy=policy))
+    assert core.submit_many(*columns([(3, 0, 64, False), (3, 0, 1, True)])) == 0
+    assert core.submit_many(*columns([])) == 2
+    with pytest.raises(ValueError, match="time has reached 3"):
+        core.submit(2, 0, 64, False)
+    with pytest.raises(ValueError, match="before cycle 3, which is past"):
+        core.submit_many(*columns([(2, 0, 64, False)]))
+    assert core.submit(3, 0, 64, False) == 2

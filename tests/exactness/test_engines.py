@@ -66,6 +66,26 @@ def test_engines_agree_on_many_cases(document, sections, drawn, data) -> None:
     compare(document, sections, drawn, data)
 
 
+@pytest.mark.parametrize("overlap", ["all", "weights"])
+def test_engines_agree_where_the_array_waits_for_its_stores(overlap: str) -> None:
+    """Sixteen tiles with little to load and to compute and much to store: both halves for stores are full."""
+    conv = {"op": "conv2d", "kernel": 1, "relu": True}
+    network = build({
+        "schema": "archsim.workload/1", "name": "wide", "dataset": {"name": "noise", "classes": 3},
+        "input": {"height": 16, "width": 16, "channels": 8}, "weights": "none.npz",
+        "layers": [{"name": "wide", "filters": 128, **conv}, {"name": "thin", "filters": 1, **conv},
+                   {"name": "gap", "op": "global_avg_pool"}, {"name": "fc", "op": "linear", "units": 3}],
+    })  # fmt: skip
+    dma = {"chunk_bytes": 64, "outstanding_chunks": 1, "overlap": overlap}
+    buffer = {"size_kib": 4, "filter_kib": 2}
+    machine = Machine(network=network, arch=arch(global_buffer=buffer, dma=dma))
+    path = ImagePath((), None)
+    outcome = run_image(machine.program, path, machine.work_of)
+    layer = tally(machine.program, outcome, machine.work_of).layers[0]
+    assert layer.stall_cycles > layer.cycles / 3
+    assert SegmentEngine(machine.program).run(path, machine.work_of) == outcome
+
+
 @pytest.mark.parametrize("archname", ["locoexnet-65nm", "conventional-ee", "gated-rs", "eyeriss-65nm"])
 def test_results_are_the_same(archname: str) -> None:
     tile, segment = (

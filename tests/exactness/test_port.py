@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numba
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +58,7 @@ def test_busy_cycles_are_the_bursts() -> None:
     assert port.busy_cycles == 8 + 5 + 1
 
 
+@pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")
 def test_a_client_of_an_enumeration_is_its_number() -> None:
     """Numba would compile the kernel once more, and take longer to recognise the member than to serve it."""
     port = RoundRobinPort(8, 32, 3)

@@ -87,6 +87,34 @@ def test_areas_of_an_art_are_summed_over_instances(tmp_path: Path) -> None:
     assert found.ignored == ["shared_glb.leak", "router"]
 
 
+def test_an_area_may_be_zero(tmp_path: Path) -> None:
+    art = tmp_path / "ART.yaml"
+    most = "s.PE[0..999999].row[0..1099510].mac"
+    art.write_text(f"ART:\n  tables: [{{name: '{most}', area: 0}}, {{name: s.shared_glb, area: 5.0e+5}}]\n")
+    widths = {"DRAM": 64, "shared_glb": 64}
+    found = import_tables(EYERISS_LIKE, art, TABLE, eyeriss(), DRAM, widths, "areas")
+    assert area_of(eyeriss(), found.table).by_component == pytest.approx(
+        {"global_buffer": 0.5, "pe_array": 0.0}
+    )
+
+
+@pytest.mark.parametrize("instances", ["[1..0]", "[0..999999].row[0..9999999]"])
+def test_a_part_that_is_not_there_or_too_often_is_refused(tmp_path: Path, instances: str) -> None:
+    art = tmp_path / "ART.yaml"
+    art.write_text(f"ART:\n  tables: [{{name: 's.PE{instances}.mac', area: 1.0}}]\n")
+    widths = {"DRAM": 64, "shared_glb": 64}
+    with pytest.raises(InvalidInput, match=r"mac: found \d+ instances, expected 1 \.\. "):
+        import_tables(EYERISS_LIKE, art, TABLE, eyeriss(), DRAM, widths, "areas")
+
+
+def test_an_energy_that_no_table_can_hold_is_refused(tmp_path: Path) -> None:
+    ert = tmp_path / "ERT.yaml"
+    ert.write_text("ERT:\n  tables: [{name: s.mac, actions: [{name: compute, energy: 1.0e+300}]}]\n")
+    with pytest.raises(InvalidInput) as caught:
+        import_tables(ert, None, TABLE, eyeriss(), DRAM, {}, "x")
+    assert [problem.hint for problem in caught.value.problems] == ["no table can hold such a value"]
+
+
 def test_a_missing_width_is_refused_for_every_action() -> None:
     with pytest.raises(InvalidInput) as caught:
         import_tables(EYERISS_LIKE, None, TABLE, eyeriss(), DRAM, {"DRAM": 64}, "x")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archsim.counters import ACTIONS, COMPONENTS, Counters
-from archsim.energy.account import account, total_pj
+from archsim.energy.account import account, energy_terms, total_pj
 from archsim.energy.table import ResolvedTable
 from tests.unit.energy_cases import resolved
 
@@ -72,6 +72,27 @@ def test_parts_add_up_exactly_and_doubling_doubles(counts: dict[tuple[tuple[str,
     assert twice.total_pj == 2 * report.total_pj
     assert twice.by_component == {name: 2 * energy for name, energy in report.by_component.items()}
     assert twice.by_layer == {name: 2 * energy for name, energy in report.by_layer.items()}
+
+
+@given(COUNTS, st.integers(1, 1000))
+def test_the_terms_of_a_component_add_up_to_it(
+    counts: dict[tuple[tuple[str, str], str], int], images: int
+) -> None:
+    counters = counters_of(counts)
+    report, terms = account(counters, RESOLVED), energy_terms(counters, RESOLVED, images)
+    assert all(term.energy_uj > 0 for term in terms)
+    for name, energy_pj in report.by_component.items():
+        found_uj = [term.energy_uj for term in terms if term.component == name]
+        assert math.fsum(found_uj) == pytest.approx(energy_pj / images / 1e6, rel=1e-12)
+
+
+@pytest.mark.parametrize("key", [(action.component, action.name) for action in ACTIONS])
+def test_the_terms_of_one_access_are_all_there(key: tuple[str, str]) -> None:
+    counters = counters_of({(key, "conv1"): 1})
+    terms = energy_terms(counters, RESOLVED)
+    assert math.fsum(term.energy_uj for term in terms) == pytest.approx(
+        RESOLVED.energy_pj[key] / 1e6, rel=1e-12
+    )
 
 
 @given(COUNTS)

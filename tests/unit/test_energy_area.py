@@ -18,6 +18,14 @@ def test_eyeriss_fills_its_core() -> None:
     assert set(area.by_component) == {"global_buffer", "pe_array"}
 
 
+def test_array_and_buffer_by_hand() -> None:
+    area = area_of(arch(), TABLE)
+    # A PE: 12 activations, 224 weights, 24 partial sums, and a MAC of 8 x 8 cells and 32 bits
+    pe_bits = 12 * 8 + 224 * 8 + 24 * 32 + 8 * 8 + 32
+    assert area.by_component["pe_array"] == pytest.approx(12 * 14 * pe_bits * 15.5 / 1e6)
+    assert area.by_component["global_buffer"] == pytest.approx(108 * 1024 * 6.68 / 1e6)
+
+
 def test_supporting_units_by_hand() -> None:
     area = area_of(arch(), TABLE)
     # gates of the RTL, fixed and of each of 16 lanes; 24 + 1 KiB of SRAM

@@ -65,6 +65,11 @@ def test_sanity_against_the_field() -> None:
     assert wide.energy_pj["pe_array", "mac"] - 32 * 0.1354 < 1.65
 
 
+def test_the_way_into_an_array_is_half_of_both_buses() -> None:
+    quantities = Quantities(arch(pe_array={"rows": 3, "cols": 4}), TABLE)
+    assert quantities.array_span_mm == pytest.approx(3.5 * quantities.pe_pitch_mm)
+
+
 def test_eyeriss_has_the_memory_that_its_paper_states() -> None:
     quantities = Quantities(eyeriss(), TABLE)
     assert quantities.sram_kib == 181.5

@@ -116,6 +116,11 @@ def test_a_loss_is_written_without_two_signs_in_a_row() -> None:
     assert Range(-0.1, -0.14, -0.05).percent() == "-10 % (-14 to -5 %)"
 
 
+def test_the_width_of_a_range_decides_on_digits() -> None:
+    assert Range(0.5, 0.49, 0.514).percent() == "50 % (49-51 %)"
+    assert Range(0.5, 0.491, 0.5104).percent() == "50.0 % (49.1-51.0 %)"
+
+
 def test_the_terms_of_one_fit_must_agree_on_how_wrong_it_is() -> None:
     with pytest.raises(ValueError, match='error_group "cacti_wire" must have one uncertainty'):
         edited({"noc_wire": {"uncertainty": 0.1}})

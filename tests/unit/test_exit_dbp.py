@@ -12,7 +12,7 @@ from archsim.exits.controls import auc, dbp_quality, oracle_dbp, oracle_exit, ra
 from archsim.exits.dbp import best_window, with_windows
 from archsim.exits.line_search import Lagrangian
 from archsim.exits.policy import ExitPolicy, Window, apply_policy, mean_cost_fraction
-from archsim.exits.structure import SWEEP, Search, policy_at_price
+from archsim.exits.structure import SWEEP, Search, policy_at_price, swept
 from archsim.exits.tables import CandidateTable
 from tests.exit_tables import synthetic_table
 
@@ -70,6 +70,15 @@ def test_free_branches_are_never_pruned(search: Search) -> None:
     for seed in range(5):
         table = synthetic_table(seed, 300, 2, branch=0)
         assert policy_at_price(Lagrangian(table, 1.0), search).windows == (None, None)
+
+
+def test_only_the_method_sweep_chooses_windows_on_the_way() -> None:
+    """The greedy search moves branches while none is pruned, and chooses windows once they stand."""
+    table = synthetic_table(3, 300, 2, branch=20)
+    lagrangian, none = Lagrangian(table, 4.0), ExitPolicy.without_exits(2)
+    on_the_way = swept(lagrangian, none, SWEEP, (0, 1))
+    assert any(window is not None for window in on_the_way.windows)
+    assert swept(lagrangian, none, Search("greedy"), (0, 1)).windows == (None, None)
 
 
 def test_the_dearer_the_branch_the_more_is_pruned() -> None:

@@ -134,6 +134,14 @@ def test_structures_of_one_position_exclude_each_other() -> None:
         ExitPolicy((1, 1, *(None,) * 7), (None,) * 9).checked(table)
 
 
+def test_a_position_that_is_filled_stays_so() -> None:
+    table = synthetic_table(5, 400, 3, structures=3)
+    first = ExitPolicy.without_exits(9).with_branch(0, 5)
+    for search in (GREEDY, PLAIN_SWEEP):
+        policy = swept(Lagrangian(table, 2.0, CREDIT), first, search, tuple(range(9))).checked(table)
+        assert 0 in policy.chosen
+
+
 def test_the_number_of_branches_is_bounded() -> None:
     lagrangian = Lagrangian(synthetic_table(6, 600, 8, branch=1), 4.0, CREDIT)
     free = policy_at_price(lagrangian, GREEDY)
@@ -248,3 +256,20 @@ def test_a_table_says_all_that_does_not_fit() -> None:
         *("costs.tap", "costs.full"),
     ]
     assert table.checked() is table
+
+
+def test_an_empty_table_is_refused() -> None:
+    table = synthetic_table(1, 10, 2)
+    empty = table.rows(np.arange(0))
+    with pytest.raises(InvalidInput, match="correct: found no images, expected at least one"):
+        empty.checked("mine")
+    with pytest.raises(InvalidInput, match="correct: found int8, expected bool"):
+        replace(table, correct=table.correct.astype(np.int8)).checked("mine")
+
+
+def test_a_policy_fits_its_table_and_no_other() -> None:
+    table = synthetic_table(1, 10, 2)
+    assert ExitPolicy((1, None), (None, None)).checked(table).chosen == (0,)
+    for policy in (ExitPolicy((1,), (None,)), ExitPolicy((1, None), (None,)), ExitPolicy((1,), (None, None))):
+        with pytest.raises(InvalidInput, match=r"found \d thresholds and \d windows, expected 2 of each"):
+            policy.checked(table)
