@@ -136,7 +136,7 @@ _WITHOUT_IMAGES = (
 
 
 def _walked(path: Path, graph: Graph) -> Walk:
-    walk = Walk(str(path), graph.outputs, graph.uses, graph.fold)
+    walk = Walk(str(path), graph.outputs, graph.uses, graph.fold, graph.values)
     walk.values.update(graph.constants)
     name, lengths = graph.image
     nodes = list(graph.nodes)

@@ -33,6 +33,8 @@ def conv(walk: Walk, node: Node) -> Tensor:
         raise Unsupported(
             f"weights of {weight.array.ndim - 2} dimensions, expected 2", "only images can be read"
         )
+    if not weight.array.size:
+        raise Unsupported("weights without any element")
     filters, per_group, *kernel = weight.array.shape
     groups, channels = int(node.attributes.get("group", 1)), tensor.shape.channels
     if groups < 1 or per_group * groups != channels:

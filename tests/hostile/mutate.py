@@ -15,6 +15,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -105,25 +106,36 @@ def _damaged_once(content: bytes, edit: Edit) -> bytes:
 
 def damaged_yaml(content: bytes, edits: list[Edit]) -> bytes:
     """Values replaced, removed, renamed and doubled anywhere in the data; the result is well-formed."""
-    data = yaml.safe_load(content)
+    data = json.loads(_as_json(content))
     for edit in edits:
-        holder, key = _place(data, edit.at)
-        value = copy.deepcopy(VALUES[edit.pick % len(VALUES)])
-        if edit.kind < 4:
-            holder[key] = _near(holder[key], edit, data)
-        elif edit.kind < 6:
-            holder[key] = value
-        elif edit.kind == 6:
-            del holder[key]
-        elif edit.kind == 7:
-            holder[key] = copy.deepcopy(data)
-        elif isinstance(holder, dict):
-            holder[str(value)[:300]] = holder.pop(key)
-        else:
-            holder += [copy.deepcopy(holder[key])] * (edit.size % 50)
+        _damage(data, edit)
         if not data:
             break
     return json.dumps(data).encode()  # JSON is YAML, and quick to write
+
+
+@lru_cache(maxsize=64)
+def _as_json(content: bytes) -> str:
+    """Good files are few, and YAML is slow to read."""
+    return json.dumps(yaml.safe_load(content))
+
+
+def _damage(data: Any, edit: Edit) -> None:
+    """One edit of plain data, in place."""
+    holder, key = _place(data, edit.at)
+    value = copy.deepcopy(VALUES[edit.pick % len(VALUES)])
+    if edit.kind < 4:
+        holder[key] = _near(holder[key], edit, data)
+    elif edit.kind < 6:
+        holder[key] = value
+    elif edit.kind == 6:
+        del holder[key]
+    elif edit.kind == 7:
+        holder[key] = copy.deepcopy(data)
+    elif isinstance(holder, dict):
+        holder[str(value)[:300]] = holder.pop(key)
+    else:
+        holder += [copy.deepcopy(holder[key])] * (edit.size % 50)
 
 
 def _near(value: Any, edit: Edit, data: Any) -> Any:
@@ -208,6 +220,23 @@ def damaged_tar(content: bytes, edits: list[Edit]) -> bytes:
     return stream.getvalue()
 
 
+def damaged_onnx(content: bytes, edits: list[Edit]) -> bytes:
+    """Fields of a model replaced, removed and doubled; what no model can say stays as it was."""
+    from google.protobuf import json_format
+    from onnx import ModelProto
+
+    model = ModelProto()
+    model.ParseFromString(content)
+    for edit in edits:
+        data = json_format.MessageToDict(model, preserving_proto_field_name=True)
+        try:
+            _damage(data, edit)
+            model = json_format.ParseDict(data, ModelProto(), ignore_unknown_fields=True)
+        except (json_format.ParseError, TypeError, ValueError):
+            continue
+    return bytes(model.SerializeToString())
+
+
 def _damaged_members(members: list[tuple[str, bytes]], edits: list[Edit]) -> list[tuple[str, bytes]]:
     members = list(members)
     for edit in edits:
@@ -276,6 +305,7 @@ DAMAGES: dict[str, Callable[[bytes, list[Edit]], bytes]] = {
     "zip": damaged_zip,
     "tar": damaged_tar,
     "sqlite": damaged_sqlite,
+    "onnx": damaged_onnx,
 }
 """By what a file is. Whatever it is, its bytes can be damaged too."""
 
