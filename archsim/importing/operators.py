@@ -147,9 +147,10 @@ def batch_normalization(walk: Walk, node: Node) -> Tensor:
     tensor = walk.tensor(node)
     scale, bias, mean, variance = (per_channel(walk.constant(node, index).array, replace(tensor, flat=True))
                                    for index in range(1, 5))  # fmt: skip
-    gain = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
-    if not np.isfinite(gain).all():
+    spread = variance + float(node.attributes.get("epsilon", 1e-5))
+    if not (spread > 0).all():
         raise Unsupported("a variance below 0, or one that is not a number")
+    gain = scale / np.sqrt(spread)
     walk.weighted(tensor, "normalises").scale_output(gain, bias - mean * gain)
     return tensor
 

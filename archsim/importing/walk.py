@@ -57,7 +57,8 @@ class Walk:
         for node in nodes:
             value: Value | None = None
             try:
-                value = self._value_of(node, handlers)
+                with np.errstate(divide="raise", invalid="raise", over="raise"):
+                    value = self._value_of(node, handlers)
             except Unsupported as error:
                 self.problem(node.label, str(error), error.hint)
             except _MALFORMED as error:

@@ -13,6 +13,7 @@ import json
 import resource
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from hypothesis import strategies as st
 
 from tests.hostile.attempt import Tally, attempt, workplace
 from tests.hostile.guided import guided
-from tests.hostile.mutate import DAMAGES, EDITS, Edit
+from tests.hostile.mutate import DAMAGE_BYTES, DAMAGES, Damage
 from tests.hostile.readers import READERS
 
-GUIDED = 8
+GUIDED = 16
 """One of so many cases is guided by coverage."""
+BATCH = 8
+"""Cases of one example of hypothesis, which takes longer to draw than most readers need."""
 MOST_GIB = 4
 """Address space that the whole run may ask for beyond what it has: a reader that wants more fails at once."""
 
@@ -48,22 +51,24 @@ def _drawn(name: str, cases: int, number: int, phases: tuple[Phase, ...], tally:
 
         @seed(number)
         @settings(
-            max_examples=cases,
+            max_examples=-(-cases // BATCH),
             phases=phases,
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         )
-        @given(st.sampled_from(range(len(seeds))), st.booleans(), EDITS)
-        def case(index: int, is_deep: bool, edits: list[Edit]) -> None:
-            content = DAMAGES[reader.kind if is_deep else "bytes"](seeds[index], edits)
-            attempt(name, content, folder, tally)
+        @given(st.binary(min_size=BATCH * DAMAGE_BYTES, max_size=BATCH * DAMAGE_BYTES))
+        def some(numbers: bytes) -> None:
+            for start in range(0, len(numbers), DAMAGE_BYTES):
+                damage = Damage.of(numbers[start : start + DAMAGE_BYTES])
+                make = DAMAGES[reader.kind if damage.is_deep else "bytes"]
+                attempt(name, make(seeds[damage.seed % len(seeds)], damage.edits), folder, tally)
 
-        case()
+        some()
 
 
 def main() -> int:
-    """All readers, the cases shared evenly; says what became of them."""
+    """All readers; says what became of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -71,6 +76,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     names = asked.reader or list(READERS)
+    shares = _shares(names, asked.cases)
     command = f"python -m tests.hostile.fuzz --cases {asked.cases} --seed {asked.seed}"
     _bound_memory()
     kept = asked.out and asked.out.with_suffix(".part.json")
@@ -78,7 +84,7 @@ def main() -> int:
     failed = 0
     for name in [name for name in names if name not in rows]:
         try:
-            rows[name] = asdict(fuzz(name, -(-asked.cases // len(names)), asked.seed))
+            rows[name] = asdict(fuzz(name, shares[name], asked.seed))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -94,6 +100,12 @@ def main() -> int:
         asked.out.write_text(json.dumps({"command": command, "readers": ordered}, indent=1) + "\n")
         kept.unlink()
     return min(failed, 1)
+
+
+def _shares(names: Sequence[str], cases: int) -> dict[str, int]:
+    """How many cases each reader gets: slow ones fewer, so that all are tried for about as long."""
+    weights = {name: 1 if READERS[name].is_slow else 4 for name in names}
+    return {name: -(-cases * weight // sum(weights.values())) for name, weight in weights.items()}
 
 
 def _kept_rows(kept: Path, command: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import archsim
 from tests.hostile.attempt import Tally, attempt, workplace
-from tests.hostile.mutate import DAMAGES, Edit
+from tests.hostile.mutate import DAMAGE_BYTES, DAMAGES, Damage
 from tests.hostile.readers import READERS
 
 Step = tuple[CodeType, int, int]
@@ -56,15 +56,7 @@ def guided(name: str, cases: int, number: int, tally: Tally) -> None:
 def damaged_further(rng: random.Random, pool: list[Kept], kind: str) -> Kept:
     """Some edits of a file, often of one of the last that were kept."""
     parent = rng.choice(pool[-_RECENT:] if rng.random() < 0.5 else pool)
-    edits = [
-        Edit(
-            rng.randrange(10),
-            rng.randrange(1 << 20),
-            rng.randrange(rng.choice((9, 4097))),
-            rng.randrange(256),
-        )
-        for _ in range(rng.randint(1, 3))
-    ]
+    edits = Damage.of(rng.randbytes(DAMAGE_BYTES)).edits
     if parent.is_whole and kind != "bytes" and rng.random() < 0.7:
         try:
             return Kept(DAMAGES[kind](parent.content, edits), True)

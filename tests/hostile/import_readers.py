@@ -121,8 +121,8 @@ def _external_seeds(_: Path) -> list[bytes]:
 IMPORTS: dict[str, Reader] = {
     "SCALE-Sim topology": Reader("a.csv", "bytes", lambda _: [TOPOLOGY, GEMM], _read_topology),
     "SCALE-Sim configuration": Reader("a.cfg", "bytes", lambda _: [CONFIG], _read_config),
-    "ONNX, float": Reader("a.onnx", "onnx", _float_seeds, _read_onnx),
-    "ONNX, quantised": Reader("a.onnx", "onnx", _quantised_seeds, _read_onnx),
-    "ONNX, with images": Reader("a.onnx", "onnx", _with_images_seeds, _read_onnx_with_images),
-    "ONNX, external tensors": Reader("a.onnx", "onnx", _external_seeds, _read_onnx_beside_weights),
+    "ONNX, float": Reader("a.onnx", "onnx", _float_seeds, _read_onnx, True),
+    "ONNX, quantised": Reader("a.onnx", "onnx", _quantised_seeds, _read_onnx, True),
+    "ONNX, with images": Reader("a.onnx", "onnx", _with_images_seeds, _read_onnx_with_images, True),
+    "ONNX, external tensors": Reader("a.onnx", "onnx", _external_seeds, _read_onnx_beside_weights, True),
 }

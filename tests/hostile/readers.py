@@ -269,15 +269,15 @@ READERS: dict[str, Reader] = {
     "architecture": Reader("a.yaml", "yaml", _builtin(Kind.ARCH, "dense-rs", "eyeriss-65nm"), _read_arch),
     "DRAM preset": Reader("a.yaml", "yaml", _builtin(Kind.DRAM, "lpddr3-1600-x32"), load_dram_preset),
     "energy table": Reader(
-        "a.yaml", "yaml", _builtin(Kind.ENERGY_TABLE, "relative", "eyeriss-65nm"), _read_energy
+        "a.yaml", "yaml", _builtin(Kind.ENERGY_TABLE, "relative", "eyeriss-65nm"), _read_energy, True
     ),
     "sweep": Reader("a.yaml", "yaml", _sweep_seed, _read_sweep),
     "exits spec": Reader(
         "a.yaml", "yaml", _builtin(Kind.EXITS, "digits", "vgg16-cifar10-locoexnet"), load_exits_spec
     ),
-    "training spec": Reader("a.yaml", "yaml", _builtin(Kind.TRAINING, "digits"), load_train_spec),
-    "ERT of Accelergy": Reader("a.yaml", "yaml", _ert_seed, _read_ert),
-    "ART of Accelergy": Reader("a.yaml", "yaml", _art_seed, _read_art),
+    "training spec": Reader("a.yaml", "yaml", _builtin(Kind.TRAINING, "digits"), load_train_spec, True),
+    "ERT of Accelergy": Reader("a.yaml", "yaml", _ert_seed, _read_ert, True),
+    "ART of Accelergy": Reader("a.yaml", "yaml", _art_seed, _read_art, True),
     "golden CSV, Eyeriss": Reader("a.csv", "bytes", _golden(eyeriss), eyeriss.measured_rows),
     "golden CSV, ISCA": Reader(
         "a.csv", "bytes", _golden(isca16), lambda path: read_golden(path, isca16._COLUMNS)

@@ -85,11 +85,11 @@ def _result(path: Path) -> object:
 
 _WITHIN: Read = _read_within_run
 RESULTS: dict[str, Reader] = {
-    "result.json": Reader("result.json", "yaml", _run_seed("result.json"), _result),
+    "result.json": Reader("result.json", "yaml", _run_seed("result.json"), _result, True),
     "images.csv": Reader("images.csv", "bytes", _run_seed("images.csv"), _WITHIN),
     "branches.csv": Reader("branches.csv", "bytes", _run_seed("branches.csv"), _WITHIN),
-    "timeline.json": Reader("timeline.json", "yaml", _run_seed("timeline.json"), _read_timeline),
-    "comparison.json": Reader("comparison.json", "yaml", lambda _: [_comparison()], read_comparison),
+    "timeline.json": Reader("timeline.json", "yaml", _run_seed("timeline.json"), _read_timeline, True),
+    "comparison.json": Reader("comparison.json", "yaml", lambda _: [_comparison()], read_comparison, True),
     "sweep.sqlite": Reader("sweep.sqlite", "sqlite", _store_seed, lambda path: read_table(path.parent)),
     "sweep.sqlite, resumed": Reader("sweep.sqlite", "sqlite", _store_seed, _resume),
 }
