@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ class _Files:
     """Files in which tensors of a model lie: inside its folder, links followed. left_bytes: yet to be read at most."""
 
     folder: Path
-    left_bytes: int = MAX_MODEL_BYTES
+    left_bytes: int = field(default_factory=lambda: MAX_MODEL_BYTES)
 
     def read(self, tensor: Any, expected_bytes: int) -> bytes:
         """The bytes of a tensor. Raises Unsupported."""
