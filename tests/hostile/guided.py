@@ -22,8 +22,8 @@ from tests.hostile.readers import READERS
 Step = tuple[CodeType, int, int]
 """In a function, from a line to a line."""
 _PACKAGE = str(Path(archsim.__file__).parent)
-_MOST_KEPT_BYTES = 1 << 18
-"""Of a file that is damaged further: edits that double something would grow it for ever."""
+_MOST_MORE_BYTES = 4096
+"""By which a file that is damaged further may be larger than a good one: edits that double something would not end."""
 _RECENT = 8
 
 
@@ -41,13 +41,14 @@ def guided(name: str, cases: int, number: int, tally: Tally) -> None:
     reached: set[Step] = set()
     with workplace() as folder:
         pool = [Kept(content, True) for content in reader.seeds(folder / "seeds")]
+        most_bytes = max(len(good.content) for good in pool) + _MOST_MORE_BYTES
         for good in pool:
             reached |= steps_of(lambda good=good: attempt(name, good.content, folder, Tally(name)))  # type: ignore[misc]
         for _ in range(cases):
             case = damaged_further(rng, pool, reader.kind)
             found = steps_of(lambda case=case: attempt(name, case.content, folder, tally))  # type: ignore[misc]
             tally.guided += 1
-            if found - reached and len(case.content) <= _MOST_KEPT_BYTES:
+            if found - reached and len(case.content) <= most_bytes:
                 reached |= found
                 pool.append(case)
                 tally.kept += 1

@@ -1,0 +1,176 @@
+"""Memory and time of runs that are as large as they get.
+
+``python -m tests.hostile.load --out docs/explanation/load.json`` makes what a table in ``docs/explanation/trust.md``
+shows. Each run is a process of its own. What is done is kept beside ``--out``: the same command goes on there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from archsim.resources import Kind, builtin_path
+from tests.builders import tiny_document, write_workload
+
+Make = Callable[[Path], tuple[str, ...]]
+"""Writes what a run needs into a folder; what follows ``archsim``."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """what, size, unit: as the table calls it. words: what is run."""
+
+    what: str
+    size: int
+    unit: str
+    make: Make
+
+
+@dataclass(frozen=True)
+class Held:
+    """command: as it ran. processor_s: of all its processes together. memory_mib: resident, of the largest of them."""
+
+    what: str
+    size: int
+    unit: str
+    command: str
+    processor_s: float
+    wall_s: float
+    memory_mib: int
+
+
+def images_of(count: int) -> Make:
+    """The shipped digits, again and again."""
+
+    def make(folder: Path) -> tuple[str, ...]:
+        shipped = builtin_path(Kind.WORKLOAD, "digits")
+        assert shipped is not None
+        with np.load(shipped.with_name("digits-images.npz")) as found:
+            index = np.arange(count) % len(found["labels"])
+            np.savez(folder / "images.npz", images=found["images"][index], labels=found["labels"][index])
+        return ("simulate", "digits", "--data", "images.npz", "--engine", "segment", "--json")
+
+    return make
+
+
+def points_of(count: int) -> Make:
+    """Points that all differ in what is simulated."""
+
+    def make(folder: Path) -> tuple[str, ...]:
+        write_workload(folder / "tiny")
+        axes = ("pe_array.rows=8,9,10,11", "pe_array.cols=8,9,10,12,14", "dram.queue_entries=8,9,10,11,12")
+        values = (*axes, f"controller.dispatch_cycles=1..{count // 100}:1")
+        words = [word for value in values for word in ("--set", value)]
+        run = ("--images", "1", "--engine", "segment", "--jobs", "1", "--out", "out")
+        return ("sweep", "tiny/tiny.yaml", *words, *run)
+
+    return make
+
+
+def layers_of(count: int, engine: str) -> Make:
+    """Convolutions one behind the other."""
+
+    def make(folder: Path) -> tuple[str, ...]:
+        layers = [
+            {"name": f"c{k}", "op": "conv2d", "filters": 8, "kernel": 3, "padding": 1} for k in range(count)
+        ]
+        ends = tiny_document()["layers"][-1:]
+        document = tiny_document(layers=layers + ends, branches=None, weights=None, images=None)
+        (folder / "deep.yaml").write_text(yaml.safe_dump(document))
+        return ("simulate", "deep.yaml", "--engine", engine, "--json")
+
+    return make
+
+
+def array_of(side: int, engine: str) -> Make:
+    """Few images of a real network on a square array."""
+
+    def make(_: Path) -> tuple[str, ...]:
+        size = ("--set", f"pe_array.rows={side}", "--set", f"pe_array.cols={side}")
+        return ("simulate", "vgg16-slim-cifar10", "--images", "4", *size, "--engine", engine, "--json")
+
+    return make
+
+
+LOADS = (
+    *(Load("simulation, digits", count, "images", images_of(count)) for count in (1_000, 10_000, 100_000)),
+    *(Load("sweep, small network", count, "points", points_of(count)) for count in (500, 5_000, 20_000)),
+    *(
+        Load(f"deep network, {engine} engine", count, "layers", layers_of(count, engine))
+        for engine in ("tile", "segment")
+        for count in (100, 1_000)
+    ),
+    *(
+        Load(f"VGG-16, {engine} engine", side, "PEs a side", array_of(side, engine))
+        for engine in ("tile", "segment")
+        for side in (16, 512, 1024)
+    ),
+)
+
+
+def measure(load: Load) -> Held:
+    """Raises RuntimeError where it fails."""
+    with tempfile.TemporaryDirectory() as place:
+        words = load.make(Path(place))
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        errors = Path(place) / "errors"
+        start_s = time.monotonic()
+        with errors.open("w") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "archsim", *words],
+                cwd=place,
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=stream,
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(words)}: {process.returncode}: {errors.read_text()[-2000:]}")
+        processor_s = round(usage.ru_utime + usage.ru_stime, 1)
+        wall_s = round(time.monotonic() - start_s, 1)
+        command = " ".join(("archsim", *words))
+        return Held(load.what, load.size, load.unit, command, processor_s, wall_s, usage.ru_maxrss >> 10)
+
+
+def held(loads: tuple[Load, ...], kept: Path | None) -> Iterator[Held]:
+    """Each as it is measured, or as it was kept."""
+    known = json.loads(kept.read_text(encoding="utf-8")) if kept is not None and kept.exists() else []
+    found = {(row["what"], row["size"]): Held(**row) for row in known}
+    for load in loads:
+        if (load.what, load.size) not in found:
+            found[load.what, load.size] = measure(load)
+            if kept is not None:
+                kept.write_text(json.dumps([asdict(row) for row in found.values()]), encoding="utf-8")
+        yield found[load.what, load.size]
+
+
+def main() -> None:
+    """All loads; says what each took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    out = parser.parse_args().out
+    rows = []
+    for row in held(LOADS, out and out.with_suffix(".part.json")):
+        rows.append(asdict(row))
+        sys.stdout.write(f"{row.what}, {row.size} {row.unit}: {row.memory_mib} MiB, {row.processor_s} s\n")
+        sys.stdout.flush()
+    if out:
+        content = {"command": "python -m tests.hostile.load", "rows": rows}
+        out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        out.with_suffix(".part.json").unlink()
+
+
+if __name__ == "__main__":
+    main()
