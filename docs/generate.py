@@ -35,13 +35,18 @@ from archsim.datasets import decode, image_set, tar
 from archsim.exits.spec import ExitsBuildSpec
 from archsim.explore.spec import RangeSpec, SweepSpec
 from archsim.functional import trace_io
+from archsim.importing import onnx_file, scalesim, scalesim_config, walk
 from archsim.importing.operators import OPERATORS
 from archsim.network import build, weights
+from archsim.results import chrome_trace
 from archsim.training.spec import TrainSpec
 from archsim.validation import golden_csv
 
 DOCS = Path(__file__).resolve().parent
-REFERENCE, FUZZ = DOCS / "reference", DOCS / "explanation" / "fuzz.json"
+REFERENCE, FUZZ, LOAD = (
+    DOCS / "reference",
+    *(DOCS / "explanation" / f"{name}.json" for name in ("fuzz", "load")),
+)
 GENERATED = (*sorted(REFERENCE.glob("*.md")), DOCS / "explanation" / "trust.md")
 NOT_RUN = ("data", "export-rtl", "import", "train")
 """Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""
@@ -289,52 +294,57 @@ def _option_row(option: click.Option) -> tuple[str, str, str]:
 def fuzz_table(_: Kept) -> str:
     """What became of damaged files, as ``tests/hostile/fuzz.py`` has written it."""
     found = json.loads(FUZZ.read_text(encoding="utf-8"))
-    readers = found["readers"]
-    sums = [sum(row[key] for row in readers) for key in ("cases", "read", "refused")]
+    sums, most = ("cases", "guided", "kept", "read", "refused"), ("longest_s", "memory_mib")
+    whole = {"reader": "all", **{key: sum(row[key] for row in found["readers"]) for key in sums}}
+    whole |= {key: max(row[key] for row in found["readers"]) for key in most}
     rows = [
-        (
-            row["reader"],
-            row["cases"],
-            row["read"],
-            row["refused"],
-            f"{row['longest_s']:.2f}",
-            row["memory_mib"],
-        )
-        for row in readers
+        (*(str(row[key]) for key in ("reader", *sums)), f"{row['longest_s']:.2f}", str(row["memory_mib"]))
+        for row in (*found["readers"], whole)
     ]
-    longest = f"{max(row['longest_s'] for row in readers):.2f}"
-    rows.append(("all", *sums, longest, sum(row["memory_mib"] for row in readers)))
-    header = ("reader", "cases", "read", "refused", "longest, s", "memory, MiB")
-    table = _table(header, [tuple(map(str, row)) for row in rows])
-    return f"Tracebacks 0, hangs 0, of `{found['command']}`:\n\n{table}"
+    header = ("reader", "cases", "by coverage", "kept", "read", "refused", "longest, s", "memory, MiB")
+    return f"Tracebacks 0, hangs 0, of `{found['command']}`:\n\n{_table(header, rows)}"
+
+
+def load_table(_: Kept) -> str:
+    """Large runs, as ``tests/hostile/load.py`` has measured them."""
+    found = json.loads(LOAD.read_text(encoding="utf-8"))
+    rows = [
+        (row["what"], f"{row['size']:,} {row['unit']}", str(row["memory_mib"]), f"{row['processor_s']:.0f}")
+        for row in found["rows"]
+    ]
+    header = ("run", "size", "memory, MiB", "processor time, s")
+    return f"Of `{found['command']}`:\n\n{_table(header, rows)}"
 
 
 def limit_table(_: Kept) -> str:
     """What files may ask for, from the constants that hold it."""
-    mib = 1 << 20
     rows = (
-        ("YAML", "size, MiB", yaml_io.MAX_FILE_BYTES // mib, "archsim/config/yaml_io.py"),
-        ("YAML", "levels", yaml_io.MAX_DEPTH, "archsim/config/yaml_io.py"),
-        ("YAML", "values", yaml_io.MAX_NODES, "archsim/config/yaml_io.py"),
-        ("YAML", "values that aliases stand for", yaml_io.MAX_ALIAS_VALUES, "archsim/config/yaml_io.py"),
-        ("YAML", "files that extend each other", extends.MAX_EXTENDED, "archsim/config/extends.py"),
-        ("network", "values of a tensor", build.MAX_ELEMENTS, "archsim/network/build.py"),
-        ("network", "weights of a layer", build.MAX_WEIGHTS, "archsim/network/build.py"),
-        ("network", "MACs of a layer", build.MAX_MACS, "archsim/network/build.py"),
-        ("weights", "size, MiB", weights.MAX_WEIGHTS_BYTES // mib, "archsim/network/weights.py"),
-        ("functional trace", "size, MiB", trace_io.MAX_TRACE_BYTES // mib, "archsim/functional/trace_io.py"),
-        ("image", "side, px", image_set.MAX_SIDE_PX, "archsim/datasets/image_set.py"),
-        (
-            "images",
-            "pixels of a batch, MiB",
-            image_set.MAX_BATCH_BYTES // mib,
-            "archsim/datasets/image_set.py",
-        ),
-        ("encoded image", "size, MiB", decode.MAX_ENCODED_BYTES // mib, "archsim/datasets/decode.py"),
-        ("tar", "unpacked, MiB", tar.MAX_UNPACKED_BYTES // mib, "archsim/datasets/tar.py"),
-        ("CSV", "size, MiB, unpacked", golden_csv.MAX_CSV_BYTES // mib, "archsim/validation/golden_csv.py"),
+        ("YAML", "size, MiB", yaml_io, yaml_io.MAX_FILE_BYTES >> 20),
+        ("YAML", "levels", yaml_io, yaml_io.MAX_DEPTH),
+        ("YAML", "values", yaml_io, yaml_io.MAX_NODES),
+        ("YAML", "values that aliases stand for", yaml_io, yaml_io.MAX_ALIAS_VALUES),
+        ("YAML", "files that extend each other", extends, extends.MAX_EXTENDED),
+        ("network", "values of a tensor", build, build.MAX_ELEMENTS),
+        ("network", "weights of a layer", build, build.MAX_WEIGHTS),
+        ("network", "MACs of a layer", build, build.MAX_MACS),
+        ("weights", "size, MiB", weights, weights.MAX_WEIGHTS_BYTES >> 20),
+        ("functional trace", "size, MiB", trace_io, trace_io.MAX_TRACE_BYTES >> 20),
+        ("image", "side, px", image_set, image_set.MAX_SIDE_PX),
+        ("images", "pixels of a batch, MiB", image_set, image_set.MAX_BATCH_BYTES >> 20),
+        ("encoded image", "size, MiB", decode, decode.MAX_ENCODED_BYTES >> 20),
+        ("tar", "unpacked, MiB", tar, tar.MAX_UNPACKED_BYTES >> 20),
+        ("golden CSV", "size, MiB, unpacked", golden_csv, golden_csv.MAX_CSV_BYTES >> 20),
+        ("timeline", "size, MiB", chrome_trace, chrome_trace.MAX_TIMELINE_BYTES >> 20),
+        ("ONNX", "size, MiB; of its other files, too", onnx_file, onnx_file.MAX_MODEL_BYTES >> 20),
+        ("ONNX", "nodes", onnx_file, onnx_file.MAX_NODES),
+        ("ONNX", "times that constants are read", walk, walk.MAX_REPEATS),
+        ("SCALE-Sim topology", "size, MiB", scalesim, scalesim.MAX_TOPOLOGY_BYTES >> 20),
+        ("SCALE-Sim topology", "layers", scalesim, scalesim.MAX_ROWS),
+        ("SCALE-Sim configuration", "size, MiB", scalesim_config, scalesim_config.MAX_CONFIG_BYTES >> 20),
     )
-    return _table(("file", "what", "at most", "in"), [(*map(str, row[:3]), f"`{row[3]}`") for row in rows])
+    places = [f"`{module.__name__.replace('.', '/')}.py`" for _, _, module, _ in rows]
+    told = [(file, what, str(most), place) for (file, what, _, most), place in zip(rows, places, strict=True)]
+    return _table(("file", "what", "at most", "in"), told)
 
 
 PARTS: dict[str, Callable[[Kept], str]] = {
@@ -357,6 +367,7 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "commands": commands,
     "fuzz": fuzz_table,
     "limits": limit_table,
+    "load": load_table,
 }
 
 

@@ -24,7 +24,7 @@ _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErro
 """What a node whose attributes and inputs are of other kinds than ONNX says makes of a handler."""
 _MAX_ELEMENTS = 1 << 28
 """Of one tensor: more than any supported network has, and less than a hostile file could ask for."""
-_MAX_REPEATS = 16
+MAX_REPEATS = 16
 """Times that weights are read; quantised ones become integers, then numbers, then those of a layer."""
 _MAX_SMALL_VALUES = 1 << 20
 """Sizes and the like, which nodes make of nothing."""
@@ -42,7 +42,7 @@ class Walk:
         self, path: str, outputs: Sequence[str], uses: Counter[str], fold: Folder, stored_values: int
     ) -> None:
         self.path, self.outputs, self.uses, self.fold = path, tuple(outputs), uses, fold
-        self.left_values = _MAX_REPEATS * stored_values + _MAX_SMALL_VALUES
+        self.left_values = MAX_REPEATS * stored_values + _MAX_SMALL_VALUES
         self.names = Names(IMAGE, *RESERVED_EXIT_NAMES)
         self.values: dict[str, Value | None] = {}
         self.drafts: dict[str, Draft] = {}
@@ -101,7 +101,7 @@ class Walk:
         self.left_values -= values
         if self.left_values < 0:
             message = (
-                f"with the nodes before it repeats the constants of the file more than {_MAX_REPEATS} times"
+                f"with the nodes before it repeats the constants of the file more than {MAX_REPEATS} times"
             )
             raise Unsupported(message, "let the exporter fold constants")
 

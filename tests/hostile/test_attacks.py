@@ -40,7 +40,9 @@ def test_a_chain_of_files_that_extend_each_other_ends(tmp_path: Path) -> None:
         load_arch(tmp_path / "0.yaml")
 
 
-@pytest.mark.parametrize("name", ["a" * 300 + "/b.yaml", "a\\0b.yaml", "a\\ud800.yaml", "/dev/null"])
+@pytest.mark.parametrize(
+    "name", ["a" * 300 + "/b.yaml", "a" * 5000, "a\\0b.yaml", "a\\ud800.yaml", "/dev/null"]
+)
 def test_a_name_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(f'{ARCH}extends: "{name}"\n')
