@@ -119,6 +119,10 @@ LOADS = (
 )
 
 
+WARM_UP = Load("warm-up", 1, "image", lambda _: ("simulate", "digits", "--images", "1"))
+"""Kernels are compiled once an installation, which takes more memory than most runs."""
+
+
 def measure(load: Load) -> Held:
     """Raises RuntimeError where it fails."""
     with tempfile.TemporaryDirectory() as place:
@@ -162,6 +166,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     out = parser.parse_args().out
     rows = []
+    measure(WARM_UP)
     for row in held(LOADS, out and out.with_suffix(".part.json")):
         rows.append(asdict(row))
         sys.stdout.write(f"{row.what}, {row.size} {row.unit}: {row.memory_mib} MiB, {row.processor_s} s\n")
