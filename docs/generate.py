@@ -305,15 +305,26 @@ def fuzz_table(_: Kept) -> str:
     return f"Tracebacks 0, hangs 0, of `{found['command']}`:\n\n{_table(header, rows)}"
 
 
-def load_table(_: Kept) -> str:
-    """Large runs, as ``tests/hostile/load.py`` has measured them."""
-    found = json.loads(LOAD.read_text(encoding="utf-8"))
+def trust_table(_: Kept) -> str:
+    """What was tried, how much of it, what came of it, and the command that does it again."""
+    fuzz, load = (json.loads(path.read_text(encoding="utf-8")) for path in (FUZZ, LOAD))
+    readers, smallest = fuzz["readers"], {row["what"]: row for row in reversed(load["rows"])}
+    cases, guided = (sum(row[key] for row in readers) for key in ("cases", "guided"))
+    longest_s, memory_mib = (max(row[key] for row in readers) for key in ("longest_s", "memory_mib"))
+    tried = f"{cases:,} for {len(readers)} readers, {guided:,} of them guided by coverage"
+    came = f"0 tracebacks, 0 hangs; at most {longest_s:.1f} s and {memory_mib} MiB"
+    faults = "`pytest tests/hostile/test_faults.py tests/cli/test_sweep_faults.py`"
     rows = [
-        (row["what"], f"{row['size']:,} {row['unit']}", str(row["memory_mib"]), f"{row['processor_s']:.0f}")
-        for row in found["rows"]
+        ("damaged and hostile files", tried, came, f"`{fuzz['command']}`"),
+        ("faults", "those of the table below", "nothing lost that was finished", faults),
     ]
-    header = ("run", "size", "memory, MiB", "processor time, s")
-    return f"Of `{found['command']}`:\n\n{_table(header, rows)}"
+    for row in load["rows"]:
+        first = smallest[row["what"]]
+        more, larger = row["memory_mib"] - first["memory_mib"], row["size"] - first["size"]
+        each = f" ({1024 * more / larger:.2f} KiB for each more)" if larger else ""
+        came = f"{row['memory_mib']} MiB{each}, {row['processor_s']:.0f} s of processor time"
+        rows.append((row["what"], f"{row['size']:,} {row['unit']}", came, f"`{load['command']}`"))
+    return _table(("tried", "how much", "outcome", "command"), rows)
 
 
 def limit_table(_: Kept) -> str:
@@ -367,7 +378,7 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "commands": commands,
     "fuzz": fuzz_table,
     "limits": limit_table,
-    "load": load_table,
+    "trust": trust_table,
 }
 
 

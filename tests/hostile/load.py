@@ -1,7 +1,7 @@
 """Memory and time of runs that are as large as they get.
 
 ``python -m tests.hostile.load --out docs/explanation/load.json`` makes what a table in ``docs/explanation/trust.md``
-shows. Each run is a process of its own. What is done is kept beside ``--out``: the same command goes on there.
+shows. Each run is a process of its own. What ``--out`` has already is not measured again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -148,33 +148,23 @@ def measure(load: Load) -> Held:
         return Held(load.what, load.size, load.unit, command, processor_s, wall_s, usage.ru_maxrss >> 10)
 
 
-def held(loads: tuple[Load, ...], kept: Path | None) -> Iterator[Held]:
-    """Each as it is measured, or as it was kept."""
-    known = json.loads(kept.read_text(encoding="utf-8")) if kept is not None and kept.exists() else []
-    found = {(row["what"], row["size"]): Held(**row) for row in known}
-    for load in loads:
-        if (load.what, load.size) not in found:
-            found[load.what, load.size] = measure(load)
-            if kept is not None:
-                kept.write_text(json.dumps([asdict(row) for row in found.values()]), encoding="utf-8")
-        yield found[load.what, load.size]
-
-
 def main() -> None:
-    """All loads; says what each took."""
+    """All loads that ``--out`` does not have yet; says what each took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
     out = parser.parse_args().out
-    rows = []
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"] if out.exists() else []
+    known = {(row["what"], row["size"]) for row in rows}
     measure(WARM_UP)
-    for row in held(LOADS, out and out.with_suffix(".part.json")):
-        rows.append(asdict(row))
+    for load in LOADS:
+        if (load.what, load.size) in known:
+            continue
+        row = measure(load)
         sys.stdout.write(f"{row.what}, {row.size} {row.unit}: {row.memory_mib} MiB, {row.processor_s} s\n")
         sys.stdout.flush()
-    if out:
-        content = {"command": "python -m tests.hostile.load", "rows": rows}
+        rows.append(asdict(row))
+        content = {"command": "python -m tests.hostile.load --out load.json", "rows": rows}
         out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        out.with_suffix(".part.json").unlink()
 
 
 if __name__ == "__main__":
