@@ -26,7 +26,7 @@ except ModuleNotFoundError as error:
 
 MAX_MODEL_BYTES = 2 << 30
 """Of a model file, and of its tensors in other files; protobuf itself ends there."""
-MAX_NODES = 20_000
+MAX_NODES = 10_000
 """Large quantised networks have some thousands."""
 _MAX_FOLDED = 1 << 12
 """Elements of the operands of an operator that could multiply them; sizes of a Reshape have a handful."""

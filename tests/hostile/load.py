@@ -29,12 +29,13 @@ Make = Callable[[Path], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Load:
-    """what, size, unit: as the table calls it. words: what is run."""
+    """what, size, unit: as the table calls it. make: what is run. exit_code: how that ends."""
 
     what: str
     size: int
     unit: str
     make: Make
+    exit_code: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,17 @@ def layers_of(count: int, engine: str) -> Make:
     return make
 
 
+def refused_layers(count: int) -> Make:
+    """More layers than a file may have values."""
+
+    def make(folder: Path) -> tuple[str, ...]:
+        layers = "\n".join(f"  - {{name: c{k}, op: conv2d, filters: 8, kernel: 1}}" for k in range(count))
+        (folder / "deep.yaml").write_text(f"schema: archsim.workload/1\nname: deep\nlayers:\n{layers}\n")
+        return ("simulate", "deep.yaml")
+
+    return make
+
+
 def array_of(side: int, engine: str) -> Make:
     """Few images of a real network on a square array."""
 
@@ -116,6 +128,7 @@ LOADS = (
         for engine in ("tile", "segment")
         for side in (16, 512, 1024)
     ),
+    Load("a network that is refused", 100_000, "layers", refused_layers(100_000), exit_code=3),
 )
 
 
@@ -140,7 +153,7 @@ def measure(load: Load) -> Held:
             )
             _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+        if process.returncode != load.exit_code:
             raise RuntimeError(f"{' '.join(words)}: {process.returncode}: {errors.read_text()[-2000:]}")
         processor_s = round(usage.ru_utime + usage.ru_stime, 1)
         wall_s = round(time.monotonic() - start_s, 1)
