@@ -109,8 +109,9 @@ def import_onnx(
             found = calibrate(model.network, model.floats, model.ceilings, model.recipe, images, progress)
         if found is not None or not model.unscaled:
             samples = {} if found is None else found.samples
-            arrays = integer_network(model.network, model.floats, samples, model.recipe, model.scales)
-    except ValueError as error:
+            with np.errstate(divide="raise", invalid="raise", over="raise"):
+                arrays = integer_network(model.network, model.floats, samples, model.recipe, model.scales)
+    except (ArithmeticError, ValueError) as error:
         raise InvalidInput([Problem(str(path), "scales", str(error), "the model may be damaged")]) from None
     if arrays is None:
         walk.notes.append(_WITHOUT_IMAGES + (" Its exits are left out." if model.spec.branches else ""))

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto
 from onnx.external_data_helper import set_external_data
 
+from archsim.api import load
 from archsim.errors import InvalidInput
 from archsim.importing import onnx_file
 from archsim.importing.onnx_model import Calibrating, import_onnx
@@ -19,7 +20,7 @@ from archsim.importing.scalesim import MAX_TOPOLOGY_BYTES, read_topology
 from archsim.importing.scalesim_config import MAX_CONFIG_BYTES, import_config
 from archsim.importing.walk import Names
 from tests.hostile.import_readers import CONFIG, TOPOLOGY
-from tests.onnx_models import OnnxBuilder, save, vgg
+from tests.onnx_models import OnnxBuilder, qdq, save, vgg
 
 PROCESSOR_S = 20
 """Ten times what is needed, and a tenth of what a pass over all layers for each of them takes."""
@@ -165,3 +166,30 @@ def test_numbers_beyond_those_of_a_float(tmp_path: Path, factor: float) -> None:
     path = save(b.model(x), tmp_path / "net.onnx")
     with pytest.raises(InvalidInput, match=r"beyond the range of float32|malformed"):
         import_onnx(path, tmp_path / "net.yaml", Calibrating(tmp_path / "data.npz", 2))
+
+
+@pytest.mark.parametrize(
+    ("place", "scale", "is_exact"),
+    [
+        (0, 1e-45, True),
+        (0, 1e-38, True),
+        (0, 1e38, False),
+        (1, 1e-45, False),
+        (1, 1e-38, False),
+        (1, 1e38, False),
+    ],
+)
+def test_scales_that_are_denormal_or_huge(tmp_path: Path, place: int, scale: float, is_exact: bool) -> None:
+    """Of the image: all of it is next to 0, as the model has it. Of a layer: no shift reaches that far."""
+    model = qdq((0.02, 0, np.int8), (-128, np.int8), 6)
+    scales = [node.input[1] for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    for tensor in model.graph.initializer:
+        if tensor.name == scales[place]:
+            tensor.raw_data = np.float32(scale).tobytes()
+    if not is_exact:
+        assert "requantise" in (said := refused(tmp_path, model)) or "scale" in said
+        return
+    import_onnx(save(model, tmp_path / "net.onnx"), tmp_path / "net.yaml", Calibrating())
+    weights = load(tmp_path / "net.yaml").weights
+    assert (weights.layers["stem"].multiplier == 1 << 30).all()
+    assert (weights.layers["stem"].shift == 61).all()  # 2^-31: of 8 bits nothing is left
