@@ -117,7 +117,7 @@ def array_of(side: int, engine: str) -> Make:
 
 LOADS = (
     *(Load("simulation, digits", count, "images", images_of(count)) for count in (1_000, 10_000, 100_000)),
-    *(Load("sweep, small network", count, "points", points_of(count)) for count in (500, 5_000, 20_000)),
+    *(Load("sweep, small network", count, "points", points_of(count)) for count in (1_000, 20_000)),
     *(
         Load(f"deep network, {engine} engine", count, "layers", layers_of(count, engine))
         for engine in ("tile", "segment")
