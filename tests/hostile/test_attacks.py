@@ -100,6 +100,20 @@ def test_a_network_larger_than_any_count(tmp_path: Path) -> None:
         load_network(load_workload(path))
 
 
+@pytest.mark.parametrize(("reader", "read"), [("c1", "c1"), ("c1", "c2"), ("c0", "c3")])
+def test_layers_that_read_themselves_or_each_other(tmp_path: Path, reader: str, read: str) -> None:
+    layers = [{"name": f"c{k}", "op": "conv2d", "filters": 4, "kernel": 1} for k in range(4)]
+    layers[int(reader[1:])]["input"] = read
+    ends = [{"name": "fc", "op": "linear", "units": 4}]
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        yaml.safe_dump(tiny_document(layers=layers + ends, weights=None, images=None, branches=None))
+    )
+    with pytest.raises(InvalidInput, match=f'no tensor "{read}" above') as caught:
+        load_network(load_workload(path))
+    assert len(caught.value.problems) == 1
+
+
 def _npy(dtype: str, shape: tuple[int, ...], content: bytes) -> bytes:
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
