@@ -136,29 +136,35 @@ WARM_UP = Load("warm-up", 1, "image", lambda _: ("simulate", "digits", "--images
 """Kernels are compiled once an installation, which takes more memory than most runs."""
 
 
+_LAUNCH = """
+import json, resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, used.ru_utime + used.ru_stime, used.ru_maxrss]))
+"""
+"""A process counts the memory of the one that starts it as its own, so that this is done by a small one."""
+
+
 def measure(load: Load) -> Held:
-    """Raises RuntimeError where it fails."""
+    """Raises RuntimeError where it does not end as it should."""
     with tempfile.TemporaryDirectory() as place:
         words = load.make(Path(place))
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-        errors = Path(place) / "errors"
         start_s = time.monotonic()
-        with errors.open("w") as stream:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "archsim", *words],
-                cwd=place,
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=stream,
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != load.exit_code:
-            raise RuntimeError(f"{' '.join(words)}: {process.returncode}: {errors.read_text()[-2000:]}")
-        processor_s = round(usage.ru_utime + usage.ru_stime, 1)
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _LAUNCH, sys.executable, "-m", "archsim", *words],
+            cwd=place,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         wall_s = round(time.monotonic() - start_s, 1)
-        command = " ".join(("archsim", *words))
-        return Held(load.what, load.size, load.unit, command, processor_s, wall_s, usage.ru_maxrss >> 10)
+    code, processor_s, memory_kib = json.loads(done.stdout)
+    command = " ".join(("archsim", *words))
+    if code != load.exit_code:
+        raise RuntimeError(f"{command}: {code}: {done.stderr[-2000:]}")
+    return Held(load.what, load.size, load.unit, command, round(processor_s, 1), wall_s, memory_kib >> 10)
 
 
 def main() -> None:
