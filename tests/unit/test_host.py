@@ -7,7 +7,7 @@ import sys
 
 
 def test_peak_memory_is_that_of_the_process_and_not_of_who_started_it() -> None:
-    ballast = bytes(500 << 20)
+    ballast = b"x" * (500 << 20)
     program = "from archsim.results.host import Stopwatch; print(Stopwatch().stop().peak_rss_mb)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert 5 < float(done.stdout) < 400 < len(ballast) / 1e6
