@@ -25,6 +25,7 @@ from archsim.config.yaml_io import parse_document
 from archsim.datasets import image_set, iter_images, load_images, tar
 from archsim.datasets.unpack import unpack
 from archsim.errors import InvalidInput
+from archsim.explore.store import SweepStore
 from archsim.explore.table import read_table
 from archsim.network.load import load_network
 from archsim.validation.golden_csv import MAX_CSV_BYTES, read_golden
@@ -227,6 +228,21 @@ def test_a_sweep_whose_tables_are_views_without_end(tmp_path: Path) -> None:
             )
     with pytest.raises(InvalidInput, match="found other tables than those of a sweep"):
         read_table(tmp_path)
+
+
+def test_a_sweep_whose_schema_is_no_text(tmp_path: Path) -> None:
+    """SQLite quotes it in what it says, which Python then cannot read."""
+    with SweepStore.create(tmp_path, resume=False) as store:
+        store._connection.execute("pragma journal_mode = delete")
+    path = tmp_path / "sweep.sqlite"
+    content = path.read_bytes()
+    assert content.count(b"TABLE points") == 1
+    path.write_bytes(content.replace(b"TABLE points", b"TABLE \xff\xfe\xff\xfe\xff\xfe"))
+    with pytest.raises(InvalidInput, match=r"sweep\.sqlite: cannot be used"):
+        read_table(tmp_path)
+    opened = SweepStore.create(tmp_path, resume=True)
+    with pytest.raises(InvalidInput, match=r"sweep\.sqlite: cannot be used"), opened:
+        pass
 
 
 def test_what_a_file_says_does_not_steer_the_terminal(tmp_path: Path) -> None:
