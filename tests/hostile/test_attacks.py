@@ -236,8 +236,8 @@ def test_a_sweep_whose_schema_is_no_text(tmp_path: Path) -> None:
         store._connection.execute("pragma journal_mode = delete")
     path = tmp_path / "sweep.sqlite"
     content = path.read_bytes()
-    assert content.count(b"TABLE points") == 1
-    path.write_bytes(content.replace(b"TABLE points", b"TABLE \xff\xfe\xff\xfe\xff\xfe"))
+    assert content.count(b"CREATE TABLE parts") == 1
+    path.write_bytes(content.replace(b"CREATE TABLE parts", b"CREATE \xff\xffBLE parts"))
     with pytest.raises(InvalidInput, match=r"sweep\.sqlite: cannot be used"):
         read_table(tmp_path)
     opened = SweepStore.create(tmp_path, resume=True)
