@@ -321,7 +321,7 @@ def trust_table(_: Kept) -> str:
     for row in load["rows"]:
         first = smallest[row["what"]]
         more, larger = row["memory_mib"] - first["memory_mib"], row["size"] - first["size"]
-        each = f" ({1024 * more / larger:.2f} KiB for each more)" if larger else ""
+        each = f" ({max(1024 * more / larger, 0):.2f} KiB for each more)" if larger else ""
         came = f"{row['memory_mib']} MiB{each}, {row['processor_s']:.0f} s of processor time"
         rows.append((row["what"], f"{row['size']:,} {row['unit']}", came, f"`{load['command']}`"))
     return _table(("tried", "how much", "outcome", "command"), rows)
