@@ -29,12 +29,9 @@ class Operator:
 def conv(walk: Walk, node: Node) -> Tensor:
     """Conv: (filters, channels / groups, height, width)."""
     tensor, weight = walk.map(node), walk.constant(node, 1)
-    if weight.array.ndim != 4:
-        raise Unsupported(
-            f"weights of {weight.array.ndim - 2} dimensions, expected 2", "only images can be read"
-        )
-    if not weight.array.size:
-        raise Unsupported("weights without any element")
+    if weight.array.ndim != 4 or not weight.array.size:
+        found = "x".join(map(str, weight.array.shape))
+        raise Unsupported(f"weights of {found}, expected four dimensions", "only images can be read")
     filters, per_group, *kernel = weight.array.shape
     groups, channels = int(node.attributes.get("group", 1)), tensor.shape.channels
     if groups < 1 or per_group * groups != channels:
