@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from archsim.cli.main import cli
 from archsim.config import yaml_io
 from archsim.config.document import Document, Mark, Position, merge
-from archsim.config.extends import MAX_EXTENDED
+from archsim.config.extends import MAX_EXTENDED, override
 from archsim.config.load import load_arch, load_workload
 from archsim.config.yaml_io import parse_document
 from archsim.datasets import image_set, iter_images, load_images, tar
@@ -49,6 +49,13 @@ def test_a_name_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     path.write_text(f'{ARCH}extends: "{name}"\n')
     with pytest.raises(InvalidInput, match=r"a\.yaml:3:10"):
         load_arch(path)
+
+
+def test_a_place_in_a_list_of_thousands_of_digits() -> None:
+    """More than Python makes a number of."""
+    document = parse_document("mappings: [{q: 1}]", Path("a.yaml"))
+    _, problems = override(document, [f"mappings.{'9' * 5000}.q=2"])
+    assert len(problems) == 1
 
 
 def test_json_writes_what_lies_beyond_two_bytes_as_two_escapes() -> None:
