@@ -26,7 +26,8 @@ def test_memory_is_that_of_the_run_and_not_of_who_measures_it() -> None:
 @pytest.mark.slow
 def test_a_point_more_takes_no_memory() -> None:
     measure(WARM_UP)
-    assert kib_for_each("sweep", points_of, 200, 1_200) < 8
+    # Among the first thousand, what is kept of machines and mappings fills up to its bounds.
+    assert kib_for_each("sweep", points_of, 1_000, 4_000) < 4
 
 
 @pytest.mark.slow
