@@ -6,7 +6,11 @@ meanwhile, or after a kill or a full disk, finds the old one or the new one.
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,3 +80,22 @@ def read_bounded(path: Path, most_bytes: int, hint: str = "") -> bytes:
         message = f"the file is larger than {most_bytes >> 20} MiB"
         raise InvalidInput([Problem(str(path), "", message, hint)])
     return content
+
+
+def csv_lines(path: Path, most_bytes: int, hint: str = "") -> list[tuple[int, list[str]]]:
+    """(line, cells) of all lines of a CSV file that are not empty; a file ``.gz`` is unpacked.
+
+    Raises InvalidInput when it cannot be read, holds more than ``most_bytes``, packed or not, or is no CSV.
+    """
+    content = read_bounded(path, most_bytes, hint)
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(io.BytesIO(content)) as packed:
+                content = packed.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            message = f"found more than {most_bytes >> 20} MiB of text"
+            raise InvalidInput([Problem(str(path), "", message, hint)])
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        return [(reader.line_num, cells) for cells in reader if cells]
+    except (csv.Error, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
+        raise InvalidInput([Problem(str(path), "", f"is no CSV file ({error})", hint)]) from None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 
+from archsim.files import is_file
+
 PACKAGE_FOLDER = Path(__file__).resolve().parent
 
 
@@ -48,4 +50,4 @@ def builtin_names(kind: Kind, package: Path = PACKAGE_FOLDER) -> tuple[str, ...]
 def builtin_path(kind: Kind, name: str, package: Path = PACKAGE_FOLDER) -> Path | None:
     """File of a built-in by name; None when there is none of this name."""
     path = folder(kind, package) / f"{name}.yaml"
-    return path if path.stem == name and path.is_file() else None
+    return path if path.stem == name and is_file(path) else None

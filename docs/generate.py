@@ -1,4 +1,4 @@
-"""Writes the tables of docs/reference from the code: ``python docs/generate.py``. A test asserts that they agree.
+"""Writes the tables of the pages from code and records: ``python docs/generate.py``. A test asserts that they agree.
 
 A generated part of a page stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; the rest is by hand. Keys,
 values and defaults come from the models. So does the meaning of a key where its model tells it; where it does not, the
@@ -21,6 +21,7 @@ from typing import Any, get_args
 import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from recorded import RECORDED, Kept, escaped, table
 
 from archsim.cli.descriptions import unit_of
 from archsim.cli.main import COMMANDS, cli
@@ -35,15 +36,20 @@ from archsim.datasets import decode, image_set, tar
 from archsim.exits.spec import ExitsBuildSpec
 from archsim.explore.spec import RangeSpec, SweepSpec
 from archsim.functional import trace_io
+from archsim.importing import onnx_file, scalesim, scalesim_config, walk
 from archsim.importing.operators import OPERATORS
 from archsim.network import build, weights
+from archsim.results import chrome_trace
 from archsim.training.spec import TrainSpec
 from archsim.validation import golden_csv
 
 DOCS = Path(__file__).resolve().parent
-REFERENCE, FUZZ = DOCS / "reference", DOCS / "explanation" / "fuzz.json"
-MUTANTS = DOCS / "explanation" / "mutants.json"
-GENERATED = (*sorted(REFERENCE.glob("*.md")), DOCS / "explanation" / "trust.md")
+REFERENCE = DOCS / "reference"
+GENERATED = (
+    *sorted(REFERENCE.glob("*.md")),
+    DOCS / "explanation" / "trust.md",
+    DOCS / "model-cards" / "vgg16-cifar10.md",
+)
 NOT_RUN = ("data", "export-rtl", "import", "train")
 """Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""
 API = (
@@ -74,8 +80,6 @@ API = (
 """What notebooks and scripts may rely on, in the order of the page: ``module:name``."""
 WIDTH = 100
 """Of a line of a signature."""
-Kept = dict[str, str]
-"""Last cell of a row of the page as it is, by the first."""
 _BLOCK = re.compile(
     r"(?P<begin><!-- generated: (?P<name>\S+) -->\n)(?P<body>.*?)(?P<end><!-- end -->)", re.DOTALL
 )
@@ -109,22 +113,14 @@ def cells_of(line: str) -> list[str]:
     return [cell.strip() for cell in _BAR.split(line.strip())[1:-1]] if line.startswith("|") else []
 
 
-def _table(header: tuple[str, ...], rows: Collection[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ("---",) * len(header), *rows))
-
-
-def _escaped(text: str) -> str:
-    return " ".join(text.replace("``", "`").replace("|", r"\|").split())
-
-
 def keys_of(model: type[BaseModel], prefix: str = "", whole: Collection[str] = ()) -> Iterator[Key]:
     """Rows of a model. Keys of models inside it are dotted; those in ``whole`` are not taken apart."""
     for (name, place), field in zip(field_places(model).items(), model.model_fields.values(), strict=True):
         if place.model is not None and name not in whole:
             yield from keys_of(place.model, f"{prefix}{name}.")
         else:
-            meaning = _escaped(field.description or "")
-            yield Key(prefix + name, _escaped(expected(place)), unit_of(name), _default(field), meaning)
+            meaning = escaped(field.description or "")
+            yield Key(prefix + name, escaped(expected(place)), unit_of(name), _default(field), meaning)
     free = extra_place(model)
     if free is not None and free.model is not None:
         yield from keys_of(free.model, f"{prefix}NAME.")
@@ -142,7 +138,7 @@ def _default(field: FieldInfo) -> str:
 def key_table(keys: Iterator[Key], kept: Kept) -> str:
     """A table of keys; a meaning that no model tells is the one on the page."""
     rows = [(f"`{key.name}`", key.values, key.unit, key.default, key.meaning) for key in keys]
-    return _table(
+    return table(
         ("key", "value", "unit", "default", "what it is"),
         [(*row[:4], row[4] or kept.get(row[0], "")) for row in rows],
     )
@@ -164,19 +160,19 @@ def tagged_table(model: type[BaseModel], key: str, heading: str, kept: Kept) -> 
         name = f"`{found.name}`"
         meaning = found.meaning or kept.get(name, "")
         rows.append((name, where, found.values, found.unit, found.default, meaning))
-    return _table(("key", heading, "value", "unit", "default", "what it is"), rows)
+    return table(("key", heading, "value", "unit", "default", "what it is"), rows)
 
 
 def action_table(_: Kept) -> str:
     """All countable actions."""
     rows = [(f"`{found.component}`", f"`{found.name}`", found.unit, found.sentence) for found in ACTIONS]
-    return _table(("component", "action", "unit", "counted when"), rows)
+    return table(("component", "action", "unit", "counted when"), rows)
 
 
 def operator_table(_: Kept) -> str:
     """ONNX operators that can be imported."""
     rows = [(f"`{name}`", found.becomes, found.limits or "always") for name, found in OPERATORS.items()]
-    return _table(("operator", "becomes", "supported"), rows)
+    return table(("operator", "becomes", "supported"), rows)
 
 
 def api(_: Kept) -> str:
@@ -269,7 +265,7 @@ def _command_section(name: str) -> str:
             parts.append(paragraph)
     options = [_option_row(option) for option in command.params if isinstance(option, click.Option)]
     if options:
-        parts.append(_table(("option", "default", "what it does"), options))
+        parts.append(table(("option", "default", "what it does"), options))
     return "\n\n".join(parts)
 
 
@@ -284,78 +280,38 @@ def _option_row(option: click.Option) -> tuple[str, str, str]:
     names = ", ".join(f"`{name}{value}`" for name in option.opts)
     default = "required" if option.required else f"`{option.default}`" if option.show_default else ""
     repeats = " May be repeated." if option.multiple and "repeated" not in (option.help or "") else ""
-    return _escaped(names), default, _escaped(f"{option.help or ''}{repeats}")
-
-
-def fuzz_table(_: Kept) -> str:
-    """What became of damaged files, as ``tests/hostile/fuzz.py`` has written it."""
-    found = json.loads(FUZZ.read_text(encoding="utf-8"))
-    readers = found["readers"]
-    sums = [sum(row[key] for row in readers) for key in ("cases", "read", "refused")]
-    rows = [
-        (
-            row["reader"],
-            row["cases"],
-            row["read"],
-            row["refused"],
-            f"{row['longest_s']:.2f}",
-            row["memory_mib"],
-        )
-        for row in readers
-    ]
-    longest = f"{max(row['longest_s'] for row in readers):.2f}"
-    rows.append(("all", *sums, longest, sum(row["memory_mib"] for row in readers)))
-    header = ("reader", "cases", "read", "refused", "longest, s", "memory, MiB")
-    table = _table(header, [tuple(map(str, row)) for row in rows])
-    return f"Tracebacks 0, hangs 0, of `{found['command']}`:\n\n{table}"
-
-
-def mutant_table(_: Kept) -> str:
-    """Which wrong lines the tests have noticed, as ``tests/mutants/run.py`` has written it."""
-    found = json.loads(MUTANTS.read_text(encoding="utf-8"))
-    keys = ("package", "sample", "places", "mutants", "killed", "share", "survivors_explained")
-    rows = [tuple(str(row[key]) for key in keys) for row in (*found["earlier"], *found["packages"])]
-    header = ("package", "sample", "places", "drawn", "noticed", "share (95 %)", "rest, explained")
-    table, coverage = _table(header, sorted(rows, key=lambda row: row[0])), found["coverage"]
-    return f"{table}\n\nBranches taken: {coverage['branch_pct']} %, of `{coverage['command']}`."
-
-
-def survivor_table(_: Kept) -> str:
-    """The wrong lines that no test has noticed, and why where it is known."""
-    lost = json.loads(MUTANTS.read_text(encoding="utf-8"))["survivors"]
-    rows = [
-        (*(f"`{_escaped(cell)}`" for cell in row[:3]), _escaped(row[3]) or "a test is missing")
-        for row in lost
-    ]
-    return _table(("file", "line", "made", "why no test fails"), rows)
+    return escaped(names), default, escaped(f"{option.help or ''}{repeats}")
 
 
 def limit_table(_: Kept) -> str:
     """What files may ask for, from the constants that hold it."""
-    mib = 1 << 20
     rows = (
-        ("YAML", "size, MiB", yaml_io.MAX_FILE_BYTES // mib, "archsim/config/yaml_io.py"),
-        ("YAML", "levels", yaml_io.MAX_DEPTH, "archsim/config/yaml_io.py"),
-        ("YAML", "values", yaml_io.MAX_NODES, "archsim/config/yaml_io.py"),
-        ("YAML", "values that aliases stand for", yaml_io.MAX_ALIAS_VALUES, "archsim/config/yaml_io.py"),
-        ("YAML", "files that extend each other", extends.MAX_EXTENDED, "archsim/config/extends.py"),
-        ("network", "values of a tensor", build.MAX_ELEMENTS, "archsim/network/build.py"),
-        ("network", "weights of a layer", build.MAX_WEIGHTS, "archsim/network/build.py"),
-        ("network", "MACs of a layer", build.MAX_MACS, "archsim/network/build.py"),
-        ("weights", "size, MiB", weights.MAX_WEIGHTS_BYTES // mib, "archsim/network/weights.py"),
-        ("functional trace", "size, MiB", trace_io.MAX_TRACE_BYTES // mib, "archsim/functional/trace_io.py"),
-        ("image", "side, px", image_set.MAX_SIDE_PX, "archsim/datasets/image_set.py"),
-        (
-            "images",
-            "pixels of a batch, MiB",
-            image_set.MAX_BATCH_BYTES // mib,
-            "archsim/datasets/image_set.py",
-        ),
-        ("encoded image", "size, MiB", decode.MAX_ENCODED_BYTES // mib, "archsim/datasets/decode.py"),
-        ("tar", "unpacked, MiB", tar.MAX_UNPACKED_BYTES // mib, "archsim/datasets/tar.py"),
-        ("CSV", "size, MiB, unpacked", golden_csv.MAX_CSV_BYTES // mib, "archsim/validation/golden_csv.py"),
+        ("YAML", "size, MiB", yaml_io, yaml_io.MAX_FILE_BYTES >> 20),
+        ("YAML", "levels", yaml_io, yaml_io.MAX_DEPTH),
+        ("YAML", "values", yaml_io, yaml_io.MAX_NODES),
+        ("YAML", "values that aliases stand for", yaml_io, yaml_io.MAX_ALIAS_VALUES),
+        ("YAML", "files that extend each other", extends, extends.MAX_EXTENDED),
+        ("network", "values of a tensor", build, build.MAX_ELEMENTS),
+        ("network", "weights of a layer", build, build.MAX_WEIGHTS),
+        ("network", "MACs of a layer", build, build.MAX_MACS),
+        ("weights", "size, MiB", weights, weights.MAX_WEIGHTS_BYTES >> 20),
+        ("functional trace", "size, MiB", trace_io, trace_io.MAX_TRACE_BYTES >> 20),
+        ("image", "side, px", image_set, image_set.MAX_SIDE_PX),
+        ("images", "pixels of a batch, MiB", image_set, image_set.MAX_BATCH_BYTES >> 20),
+        ("encoded image", "size, MiB", decode, decode.MAX_ENCODED_BYTES >> 20),
+        ("tar", "unpacked, MiB", tar, tar.MAX_UNPACKED_BYTES >> 20),
+        ("golden CSV", "size, MiB, unpacked", golden_csv, golden_csv.MAX_CSV_BYTES >> 20),
+        ("timeline", "size, MiB", chrome_trace, chrome_trace.MAX_TIMELINE_BYTES >> 20),
+        ("ONNX", "size, MiB; of its other files, too", onnx_file, onnx_file.MAX_MODEL_BYTES >> 20),
+        ("ONNX", "nodes", onnx_file, onnx_file.MAX_NODES),
+        ("ONNX", "times that constants are read", walk, walk.MAX_REPEATS),
+        ("SCALE-Sim topology", "size, MiB", scalesim, scalesim.MAX_TOPOLOGY_BYTES >> 20),
+        ("SCALE-Sim topology", "layers", scalesim, scalesim.MAX_ROWS),
+        ("SCALE-Sim configuration", "size, MiB", scalesim_config, scalesim_config.MAX_CONFIG_BYTES >> 20),
     )
-    return _table(("file", "what", "at most", "in"), [(*map(str, row[:3]), f"`{row[3]}`") for row in rows])
+    places = [f"`{module.__name__.replace('.', '/')}.py`" for _, _, module, _ in rows]
+    told = [(file, what, str(most), place) for (file, what, _, most), place in zip(rows, places, strict=True)]
+    return table(("file", "what", "at most", "in"), told)
 
 
 PARTS: dict[str, Callable[[Kept], str]] = {
@@ -376,10 +332,8 @@ PARTS: dict[str, Callable[[Kept], str]] = {
     "actions": action_table,
     "api": api,
     "commands": commands,
-    "fuzz": fuzz_table,
     "limits": limit_table,
-    "mutants": mutant_table,
-    "survivors": survivor_table,
+    **RECORDED,
 }
 
 

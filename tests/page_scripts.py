@@ -1,4 +1,4 @@
-"""The scripts of ``docs/``, which is no package: ``generate``, ``run``, ``waves`` and ``conf``."""
+"""The scripts of ``docs/``, which is no package: ``generate`` (with ``recorded``), ``run``, ``waves`` and ``conf``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ REFERENCE = ROOT / "docs" / "reference"
 
 
 def script(name: str) -> ModuleType:
-    """A module of docs/."""
+    """A module of docs/, which finds those beside it as it does when it is run."""
+    if str(ROOT / "docs") not in sys.path:
+        sys.path.append(str(ROOT / "docs"))
     spec = importlib.util.spec_from_file_location(f"archsim_docs_{name}", ROOT / "docs" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -122,7 +122,7 @@ def _set(data: dict[str, Any], path: Sequence[str], value: Any) -> str:
         is_last = depth == len(path) - 1
         above = ".".join(path[:depth])
         if isinstance(inside, list):
-            if not part.isdecimal() or int(part) >= len(inside):
+            if not part.isdecimal() or len(part) > 9 or int(part) >= len(inside):
                 return f'"{above}" has the entries 0 to {len(inside) - 1}, found "{part}"'
             index: int | str = int(part)
         elif isinstance(inside, dict):

@@ -248,7 +248,7 @@ def _opened(path: Path, *, read_only: bool = False) -> Iterator[sqlite3.Connecti
             yield connection
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter where SQLite quotes a damaged file
         raise InvalidInput([Problem(str(path), "", f"cannot be used ({error})", _START_ANEW)]) from None
 
 

@@ -11,6 +11,7 @@ from archsim import api
 from archsim.datasets.image_set import file_sha256
 from archsim.explore.axis import axis_of
 from archsim.explore.spec import SweepSpec
+from archsim.files import is_file
 from archsim.results.source import Progress, Source, Workload
 
 _FOLDER = "traces"
@@ -55,12 +56,22 @@ def _most_images(spec: SweepSpec) -> int | None:
 
 
 def _identity(source: Source) -> str:
-    """Changes with the network, the images and their number, and the place and time of the file that holds them."""
-    stat = source.path.stat() if source.path.exists() else None
+    """Changes with the network, the place of the images, their number, and what is there."""
     parts = (
         source.workload.network_hash,
         str(source.path.absolute()),
         str(source.limit),
-        f"{stat.st_size} {stat.st_mtime_ns}" if stat else "",
+        _content(source.path),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _content(path: Path) -> str:
+    """SHA-256 of a file; of a folder, of the names, sizes and times of all files in it."""
+    if is_file(path):
+        return file_sha256(path)
+    digest = hashlib.sha256()
+    for file in sorted(inner for inner in path.rglob("*") if inner.is_file()):
+        stat = file.stat()
+        digest.update(f"{file.relative_to(path).as_posix()}\0{stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -43,18 +43,21 @@ def calibrate(
     images: ImageBatch,
     progress: Progress | None = None,
 ) -> Calibration:
-    """Run images through the float network."""
+    """Run images through the float network. Raises ValueError where its values leave the range of float32."""
     sampler = Sampler(SEED, -(-len(images) // _BATCH_IMAGES))
     ends = {layer.name for layer in network.all_layers() if layer.is_classifier}
     answers: dict[str, list[NDArray[np.int64]]] = {name: [] for name in ends}
     for start in range(0, len(images), _BATCH_IMAGES):
         pixels = images.images[start : start + _BATCH_IMAGES]
         normalised = (pixels / 255.0 - np.array(recipe.mean)) / np.array(recipe.std)
-        for name, values in float_tensors(network, floats, ceilings, normalised.astype(np.float32)):
-            if name in ends:
-                answers[name].append(values[:, 0, 0, :].argmax(axis=1))
-            else:
-                sampler.add(name, values.astype(np.float64))
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            for name, values in float_tensors(network, floats, ceilings, normalised.astype(np.float32)):
+                if not np.isfinite(values).all():
+                    raise ValueError(f"{name} has values beyond the range of float32")
+                if name in ends:
+                    answers[name].append(values[:, 0, 0, :].argmax(axis=1))
+                else:
+                    sampler.add(name, values.astype(np.float64))
         if progress is not None:
             progress(min(start + _BATCH_IMAGES, len(images)), len(images))
     return Calibration(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archsim.errors import InvalidInput, MissingExtra, Problem
+from archsim.files import is_file, read_bounded
 from archsim.importing.draft import Constant, Node, Unsupported
 
 try:
@@ -23,9 +24,10 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtra("onnx", "importing ONNX models") from None
 
-_MAX_BYTES = 2 << 30
-"""Of a model file, and of one external tensor; protobuf itself ends there."""
-_MAX_NODES = 100_000
+MAX_MODEL_BYTES = 2 << 30
+"""Of a model file, and of its tensors in other files; protobuf itself ends there."""
+MAX_NODES = 10_000
+"""Large quantised networks have some thousands."""
 _MAX_FOLDED = 1 << 12
 """Elements of the operands of an operator that could multiply them; sizes of a Reshape have a handful."""
 _NUMBERS = {
@@ -37,7 +39,10 @@ _NUMBERS = {
 
 @dataclass(frozen=True)
 class Graph:
-    """The parts of a model that matter. image: (name, dimensions or None each) of its input. uses: readers by name."""
+    """The parts of a model that matter. image: (name, dimensions or None each) of its input. uses: readers by name.
+
+    values: numbers in all tensors of the file.
+    """
 
     nodes: tuple[Node, ...]
     constants: dict[str, Constant]
@@ -45,6 +50,7 @@ class Graph:
     outputs: tuple[str, ...]
     uses: Counter[str]
     opset: int
+    values: int
 
     def fold(self, node: Node, inputs: list[Constant]) -> Constant:
         """An operator on constants, computed by the reference evaluator of ONNX. Raises Unsupported."""
@@ -58,13 +64,53 @@ class Graph:
             names = [name for name in node.inputs if name]
             given = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
                      for name, array in zip(names, arrays, strict=True)]  # fmt: skip
-            result = helper.make_empty_tensor_value_info(node.outputs[0])
-            graph = helper.make_graph([node.proto], "folded", given, [result])
+            output = helper.make_empty_tensor_value_info(node.outputs[0])
+            graph = helper.make_graph([node.proto], "folded", given, [output])
             model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
             (found,) = ReferenceEvaluator(model).run([node.outputs[0]], dict(zip(names, arrays, strict=True)))
         except Exception as error:  # whatever a hostile node makes of it
             raise Unsupported(f"cannot be computed ({type(error).__name__}: {error})") from None
-        return Constant(np.asarray(found))
+        result = np.asarray(found)
+        if result.size > max(_MAX_FOLDED, sum(array.size for array in arrays)):
+            raise Unsupported("computes large constants", "let the exporter fold constants")
+        return Constant(result)
+
+
+@dataclass
+class _Files:
+    """Files in which tensors of a model lie: inside its folder, links followed. left_bytes: yet to be read at most."""
+
+    folder: Path
+    left_bytes: int = field(default_factory=lambda: MAX_MODEL_BYTES)
+
+    def read(self, tensor: Any, expected_bytes: int) -> bytes:
+        """The bytes of a tensor. Raises Unsupported."""
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        path = self.folder / location
+        inside = not Path(location).is_absolute() and ".." not in Path(location).parts
+        try:
+            if not location or not inside or not path.resolve().is_relative_to(self.folder.resolve()):
+                raise Unsupported(f'in the file "{location}", expected one inside the folder of the model')
+            offset, length = int(entries.get("offset", "0")), int(entries.get("length", str(expected_bytes)))
+            if not is_file(path):
+                raise Unsupported(f"in a file that is not there: {path}", "keep it beside the model")
+            if offset < 0 or length != expected_bytes:
+                raise Unsupported(f"of {length} bytes at {offset}, expected {expected_bytes}")
+            self.left_bytes -= length
+            if self.left_bytes < 0:
+                raise Unsupported(
+                    f"with those before it more than {MAX_MODEL_BYTES >> 20} MiB in other files"
+                )
+            with path.open("rb") as stream:
+                stream.seek(offset)
+                data: bytes = stream.read(expected_bytes)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise Unsupported(f"in an unreadable file {path} ({error})") from None
+        if len(data) != expected_bytes:
+            found = f"of {len(data)} bytes in {path}, expected {expected_bytes}"
+            raise Unsupported(found, "the file may be truncated")
+        return data
 
 
 def read_graph(path: Path) -> Graph:
@@ -74,13 +120,13 @@ def read_graph(path: Path) -> Graph:
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if not opset:
         problems.append(Problem(str(path), "opset_import", "found no ONNX operators"))
-    if len(graph.node) > _MAX_NODES:
-        message = f"found {len(graph.node)} nodes, expected at most {_MAX_NODES}"
+    if len(graph.node) > MAX_NODES:
+        message = f"found {len(graph.node)} nodes, expected at most {MAX_NODES}"
         raise InvalidInput([Problem(str(path), "graph", message)])
-    constants = {}
+    constants, files = {}, _Files(path.parent)
     for tensor in graph.initializer:
         try:
-            constants[tensor.name] = Constant(_array(tensor, path.parent))
+            constants[tensor.name] = Constant(_array(tensor, files))
         except Unsupported as error:
             problems.append(Problem(str(path), f'tensor "{tensor.name}"', str(error), error.hint))
     problems += [
@@ -90,7 +136,7 @@ def read_graph(path: Path) -> Graph:
     nodes = []
     for index, node in enumerate(graph.node):
         try:
-            nodes.append(_node(node, index, path.parent))
+            nodes.append(_node(node, index, files))
         except Unsupported as error:
             problems.append(Problem(str(path), _label(node, index), str(error), error.hint))
     image = _image(graph, path, problems)
@@ -101,20 +147,13 @@ def read_graph(path: Path) -> Graph:
         raise InvalidInput(problems)
     uses = Counter(name for node in nodes for name in set(node.inputs) if name)
     uses.update(outputs)
-    return Graph(tuple(nodes), constants, image, outputs, uses, opset)
+    values = sum(constant.array.size for constant in constants.values())
+    values += sum(np.size(value) for node in nodes for value in node.attributes.values())
+    return Graph(tuple(nodes), constants, image, outputs, uses, opset, values)
 
 
 def _parse(path: Path) -> Any:
-    try:
-        size = path.stat().st_size
-        if not path.is_file() or size > _MAX_BYTES:
-            found = f"{size} bytes" if path.is_file() else "no file"
-            raise InvalidInput(
-                [Problem(str(path), "", f"found {found}, expected a file of at most {_MAX_BYTES} bytes")]
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput([Problem(str(path), "", f"found no readable file ({error.strerror})")]) from None
+    data = read_bounded(path, MAX_MODEL_BYTES)
     try:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf raises what it likes
@@ -125,8 +164,8 @@ def _parse(path: Path) -> Any:
     return model
 
 
-def _node(node: Any, index: int, folder: Path) -> Node:
-    attributes = {attribute.name: _attribute(attribute, folder) for attribute in node.attribute}
+def _node(node: Any, index: int, files: _Files) -> Node:
+    attributes = {attribute.name: _attribute(attribute, files) for attribute in node.attribute}
     name = node.name or f"{node.op_type.lower()}{index}"
     return Node(
         _operator(node), name, _label(node, index), tuple(node.input), tuple(node.output), attributes, node
@@ -142,9 +181,9 @@ def _label(node: Any, index: int) -> str:
     return f'{_operator(node)} "{node.name}"' if node.name else f"{_operator(node)} #{index}"
 
 
-def _attribute(attribute: Any, folder: Path) -> Any:
+def _attribute(attribute: Any, files: _Files) -> Any:
     if attribute.type == onnx.AttributeProto.TENSOR:
-        return _array(attribute.t, folder)
+        return _array(attribute.t, files)
     if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
         return None  # of If, Loop and Scan, which are refused as they are
     try:
@@ -153,7 +192,7 @@ def _attribute(attribute: Any, folder: Path) -> Any:
         raise Unsupported(f"an unreadable attribute {attribute.name} ({error})") from None
 
 
-def _array(tensor: Any, folder: Path) -> NDArray[Any]:
+def _array(tensor: Any, files: _Files) -> NDArray[Any]:
     """Numbers of a tensor; its size is known before anything is allocated."""
     if tensor.data_type not in _NUMBERS:
         raise Unsupported(f"of the type {tensor.data_type}, expected numbers of at least 8 bits")
@@ -162,7 +201,7 @@ def _array(tensor: Any, folder: Path) -> NDArray[Any]:
     dtype = np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type))
     expected = math.prod(tensor.dims) * dtype.itemsize
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        data = np.frombuffer(_external(tensor, folder, expected), dtype).reshape(tuple(tensor.dims))
+        data = np.frombuffer(files.read(tensor, expected), dtype).reshape(tuple(tensor.dims))
     else:
         if tensor.HasField("raw_data") and len(tensor.raw_data) != expected:
             raise Unsupported(
@@ -178,34 +217,6 @@ def _array(tensor: Any, folder: Path) -> NDArray[Any]:
         data = data.astype(np.float64 if data.dtype == np.float64 else np.float32)
         if not np.isfinite(data).all():
             raise Unsupported("with values that are infinite or no numbers")
-    return data
-
-
-def _external(tensor: Any, folder: Path, expected_bytes: int) -> bytes:
-    """Bytes that lie in another file, which must be inside the folder of the model, links followed."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    path = folder / location
-    inside = not Path(location).is_absolute() and ".." not in Path(location).parts
-    if not location or not inside or not path.resolve().is_relative_to(folder.resolve()):
-        raise Unsupported(f'in the file "{location}", expected one inside the folder of the model')
-    try:
-        offset, length = int(entries.get("offset", "0")), int(entries.get("length", str(expected_bytes)))
-        if not path.is_file():
-            raise Unsupported(f"in a file that is not there: {path}", "keep it beside the model")
-        if offset < 0 or length != expected_bytes or expected_bytes > _MAX_BYTES:
-            raise Unsupported(
-                f"of {length} bytes at {offset}, expected {expected_bytes} (at most {_MAX_BYTES})"
-            )
-        with path.open("rb") as stream:
-            stream.seek(offset)
-            data: bytes = stream.read(expected_bytes)
-    except (OSError, ValueError) as error:
-        raise Unsupported(f"in an unreadable file {path} ({error})") from None
-    if len(data) != expected_bytes:
-        raise Unsupported(
-            f"of {len(data)} bytes in {path}, expected {expected_bytes}", "the file may be truncated"
-        )
     return data
 
 

@@ -103,13 +103,17 @@ def import_onnx(
     images = (
         None if calibrating.data is None else draw_images(model.network, calibrating.data, calibrating.images)
     )
-    found = None
-    if images is not None:
-        found = calibrate(model.network, model.floats, model.ceilings, model.recipe, images, progress)
-    arrays = None
-    if found is not None or not model.unscaled:
-        arrays = _integers(model, found, path)
-    else:
+    found, arrays = None, None
+    try:
+        if images is not None:
+            found = calibrate(model.network, model.floats, model.ceilings, model.recipe, images, progress)
+        if found is not None or not model.unscaled:
+            samples = {} if found is None else found.samples
+            with np.errstate(divide="raise", invalid="raise", over="raise"):
+                arrays = integer_network(model.network, model.floats, samples, model.recipe, model.scales)
+    except (ArithmeticError, ValueError) as error:
+        raise InvalidInput([Problem(str(path), "scales", str(error), "the model may be damaged")]) from None
+    if arrays is None:
         walk.notes.append(_WITHOUT_IMAGES + (" Its exits are left out." if model.spec.branches else ""))
     files = _write(model, arrays, target)
     return ImportResult(
@@ -136,7 +140,7 @@ _WITHOUT_IMAGES = (
 
 
 def _walked(path: Path, graph: Graph) -> Walk:
-    walk = Walk(str(path), graph.outputs, graph.uses, graph.fold)
+    walk = Walk(str(path), graph.outputs, graph.uses, graph.fold, graph.values)
     walk.values.update(graph.constants)
     name, lengths = graph.image
     nodes = list(graph.nodes)
@@ -252,14 +256,6 @@ def _label(assembly: Assembly, key: str) -> str:
         return key
     part = assembly.trunk if found[1] is None else assembly.branches[int(found[1])]
     return part.drafts[int(found[2])].label
-
-
-def _integers(model: _Model, found: Calibration | None, path: Path) -> dict[str, Any]:
-    samples = {} if found is None else found.samples
-    try:
-        return integer_network(model.network, model.floats, samples, model.recipe, model.scales)
-    except ValueError as error:
-        raise InvalidInput([Problem(str(path), "scales", str(error), "the model may be damaged")]) from None
 
 
 def _agreement(model: _Model, arrays: dict[str, Any] | None, found: Calibration | None) -> dict[str, float]:

@@ -29,10 +29,9 @@ class Operator:
 def conv(walk: Walk, node: Node) -> Tensor:
     """Conv: (filters, channels / groups, height, width)."""
     tensor, weight = walk.map(node), walk.constant(node, 1)
-    if weight.array.ndim != 4:
-        raise Unsupported(
-            f"weights of {weight.array.ndim - 2} dimensions, expected 2", "only images can be read"
-        )
+    if weight.array.ndim != 4 or not weight.array.size:
+        found = "x".join(map(str, weight.array.shape))
+        raise Unsupported(f"weights of {found}, expected four dimensions", "only images can be read")
     filters, per_group, *kernel = weight.array.shape
     groups, channels = int(node.attributes.get("group", 1)), tensor.shape.channels
     if groups < 1 or per_group * groups != channels:
@@ -145,9 +144,10 @@ def batch_normalization(walk: Walk, node: Node) -> Tensor:
     tensor = walk.tensor(node)
     scale, bias, mean, variance = (per_channel(walk.constant(node, index).array, replace(tensor, flat=True))
                                    for index in range(1, 5))  # fmt: skip
-    gain = scale / np.sqrt(variance + float(node.attributes.get("epsilon", 1e-5)))
-    if not np.isfinite(gain).all():
+    spread = variance + float(node.attributes.get("epsilon", 1e-5))
+    if not (spread > 0).all():
         raise Unsupported("a variance below 0, or one that is not a number")
+    gain = scale / np.sqrt(spread)
     walk.weighted(tensor, "normalises").scale_output(gain, bias - mean * gain)
     return tensor
 

@@ -8,7 +8,6 @@ outside: the map is enlarged so that it fits.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,14 @@ from typing import Any
 from archsim.config.workload import Conv2dSpec, DatasetSpec, InputSpec, LayerSpec, LinearSpec, WorkloadSpec
 from archsim.config.workload_file import write_workload
 from archsim.errors import InvalidInput, Problem
+from archsim.files import csv_lines
 from archsim.importing.result import ImportResult
-from archsim.importing.walk import safe_name
+from archsim.importing.walk import Names, safe_name
 from archsim.network.build import build_network
-from archsim.network.graph import FINAL, Shape
+from archsim.network.graph import FINAL, IMAGE, Shape
 
-_MAX_BYTES = 16 << 20
-_MAX_ROWS = 10_000
+MAX_TOPOLOGY_BYTES = 16 << 20
+MAX_ROWS = 10_000
 _MAX_SIDE = 1 << 16
 _CONV = ("ifmap height", "ifmap width", "filter height", "filter width", "channels", "num filter", "strides")
 _GEMM = ("m", "n", "k")
@@ -100,14 +100,10 @@ def _spec(path: Path, target: Path, first: Shape, layers: list[LayerSpec], class
 
 def read_topology(path: Path) -> list[Row]:
     """All rows. Raises InvalidInput listing every bad cell at file:line."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InvalidInput([Problem(str(path), "", f"expected at most {_MAX_BYTES} bytes")])
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput([Problem(str(path), "", f"found no readable text file ({error})")]) from None
-    cells = [[cell.strip() for cell in found] for found in csv.reader(lines)]
-    header = [_NAMES.get(cell.lower(), cell.lower()) for cell in cells[0]] if cells else []
+    cells = [
+        (number, [cell.strip() for cell in found]) for number, found in csv_lines(path, MAX_TOPOLOGY_BYTES)
+    ]
+    header = [_NAMES.get(cell.lower(), cell.lower()) for cell in cells[0][1]] if cells else []
     wanted = next((kind for kind in (_CONV, _GEMM) if all(name in header for name in kind)), None)
     if wanted is None or "layer" not in header:
         expected = ", ".join(("Layer name", *(name.title() for name in _CONV)))
@@ -115,13 +111,13 @@ def read_topology(path: Path) -> list[Row]:
         raise InvalidInput([Problem(f"{path}:1", "", message)])
     problems: list[Problem] = []
     rows: list[Row] = []
-    for number, line in enumerate(cells[1:], start=2):
+    for number, line in cells[1:]:
         if not any(line):
             continue
         row = _row(f"{path}:{number}", dict(zip(header, line, strict=False)), wanted, problems)
         rows += [row] if row is not None else []
-    if len(rows) > _MAX_ROWS or not (rows or problems):
-        problems.append(Problem(str(path), "", f"found {len(rows)} layers, expected 1 to {_MAX_ROWS}"))
+    if len(rows) > MAX_ROWS or not (rows or problems):
+        problems.append(Problem(str(path), "", f"found {len(rows)} layers, expected 1 to {MAX_ROWS}"))
     if problems:
         raise InvalidInput(problems)
     return rows
@@ -164,9 +160,9 @@ def _layers(rows: list[Row], notes: list[str]) -> tuple[list[LayerSpec], int]:
     layers: list[LayerSpec] = []
     own: list[str] = []
     padded: list[str] = []
-    classes, previous = 2, None
+    classes, previous, names = 2, None, Names(IMAGE, FINAL)
     for index, row in enumerate(rows):
-        entry: dict[str, Any] = {"name": _free(row.name, layers)}
+        entry: dict[str, Any] = {"name": names.free(row.name)}
         padding = (0, 0) if previous is None else _padding(previous, row)
         if padding is None:
             entry["input_shape"] = (row.shape.height, row.shape.width, row.shape.channels)
@@ -197,14 +193,6 @@ def _padding(previous: Shape, row: Row) -> tuple[int, int] | None:
     if not fits or not (0 <= rows < row.kernel[0] and 0 <= cols < row.kernel[1]):
         return None
     return rows // 2, cols // 2
-
-
-def _free(name: str, layers: list[LayerSpec]) -> str:
-    taken = {layer.name for layer in layers} | {"image", FINAL}
-    number, candidate = 2, name
-    while candidate in taken:
-        candidate, number = f"{name[:56]}_{number}", number + 1
-    return candidate
 
 
 def _explain(rows: list[Row], own: list[str], padded: list[str], notes: list[str]) -> None:

@@ -11,10 +11,11 @@ import yaml
 
 from archsim.config.load import load_arch
 from archsim.errors import InvalidInput, Problem
+from archsim.files import read_bounded
 from archsim.importing.result import ImportResult
 from archsim.importing.walk import safe_name
 
-_MAX_BYTES = 1 << 20
+MAX_CONFIG_BYTES = 1 << 20
 _SECTION = "architecture_presets"
 _DATAFLOWS = {"ws": "weight_stationary", "os": "output_stationary", "is": "input_stationary"}
 _SIZES = ("ArrayHeight", "ArrayWidth", "IfmapSramSzkB", "FilterSramSzkB", "OfmapSramSzkB")
@@ -110,10 +111,8 @@ def _read(path: Path) -> dict[str, str]:
     """Values of all sections by key in small letters."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InvalidInput([Problem(str(path), "", f"expected at most {_MAX_BYTES} bytes")])
-        parser.read_string(path.read_text(encoding="utf-8-sig"), str(path))
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        parser.read_string(read_bounded(path, MAX_CONFIG_BYTES).decode("utf-8-sig"), str(path))
+    except (UnicodeDecodeError, configparser.Error) as error:
         text = str(error).replace("\n", " ")
         raise InvalidInput([Problem(str(path), "", f"found no readable configuration ({text})")]) from None
     if _SECTION not in parser:

@@ -24,6 +24,10 @@ _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueErro
 """What a node whose attributes and inputs are of other kinds than ONNX says makes of a handler."""
 _MAX_ELEMENTS = 1 << 28
 """Of one tensor: more than any supported network has, and less than a hostile file could ask for."""
+MAX_REPEATS = 16
+"""Times that weights are read; quantised ones become integers, then numbers, then those of a layer."""
+_MAX_SMALL_VALUES = 1 << 20
+"""Sizes and the like, which nodes make of nothing."""
 
 
 class Walk:
@@ -31,10 +35,15 @@ class Walk:
 
     values: of every name so far; None for those behind a problem. gain, offset: per channel, what the graph itself does
     to the image first. image_grid: how it quantises it. notes: what was read otherwise than it stands there.
+    left_values: numbers that nodes may still make of those that the file stores.
     """
 
-    def __init__(self, path: str, outputs: Sequence[str], uses: Counter[str], fold: Folder) -> None:
+    def __init__(
+        self, path: str, outputs: Sequence[str], uses: Counter[str], fold: Folder, stored_values: int
+    ) -> None:
         self.path, self.outputs, self.uses, self.fold = path, tuple(outputs), uses, fold
+        self.left_values = MAX_REPEATS * stored_values + _MAX_SMALL_VALUES
+        self.names = Names(IMAGE, *RESERVED_EXIT_NAMES)
         self.values: dict[str, Value | None] = {}
         self.drafts: dict[str, Draft] = {}
         self.problems: list[Problem] = []
@@ -48,7 +57,8 @@ class Walk:
         for node in nodes:
             value: Value | None = None
             try:
-                value = self._value_of(node, handlers)
+                with np.errstate(divide="raise", invalid="raise", over="raise"):
+                    value = self._value_of(node, handlers)
             except Unsupported as error:
                 self.problem(node.label, str(error), error.hint)
             except _MALFORMED as error:
@@ -81,7 +91,19 @@ class Walk:
             return None
         if any(uses and index for index, uses in enumerate(self.uses[name] for name in node.outputs)):
             raise Unsupported("its second output is used, expected the first alone")
-        return handlers[node.op](self, node)
+        value = handlers[node.op](self, node)
+        if isinstance(value, Constant):
+            self._count(value.array.size)
+        return value
+
+    def _count(self, values: int) -> None:
+        """Numbers that a node has made; thousands of nodes may read one constant."""
+        self.left_values -= values
+        if self.left_values < 0:
+            message = (
+                f"with the nodes before it repeats the constants of the file more than {MAX_REPEATS} times"
+            )
+            raise Unsupported(message, "let the exporter fold constants")
 
     # --- inputs of nodes --------------------------------------------------------------------------------------------
 
@@ -121,7 +143,7 @@ class Walk:
     ) -> Tensor:
         """A new draft; its output. Raises Unsupported where the layer does not fit its input."""
         first = inputs[0]
-        draft = Draft(self._free_name(node), node.label, op, tuple(tensor.draft for tensor in inputs),
+        draft = Draft(self.names.free(safe_name(node.name)), node.label, op, tuple(tensor.draft for tensor in inputs),
                       first.shape, first.shape, options, **parts)  # fmt: skip
         entry = draft.spec({"other": draft.inputs[1]} if op == "add" else {})
         shape = output_shape(entry, first.shape)
@@ -129,19 +151,11 @@ class Walk:
             raise Unsupported(shape)
         if shape.elements > _MAX_ELEMENTS:
             raise Unsupported(f"its output has {shape.elements} elements, expected at most {_MAX_ELEMENTS}")
+        if draft.weight is not None:
+            self._count(draft.weight.size)
         draft.shape = shape
         self.drafts[draft.name] = draft
         return Tensor(draft.name, shape, True, flat=op == "linear")
-
-    def _free_name(self, node: Node) -> str:
-        name = safe_name(node.name)
-        taken = {*self.drafts, IMAGE, *RESERVED_EXIT_NAMES}
-        number = 2
-        candidate = name
-        while candidate in taken:
-            candidate = f"{name[:56]}_{number}"
-            number += 1
-        return candidate
 
     def source(self, tensor: Tensor) -> Draft | None:
         """The draft that writes a tensor; None for the image."""
@@ -163,6 +177,29 @@ class Walk:
         while draft is not None and draft.op in ("max_pool", "avg_pool", "global_avg_pool"):
             draft = self.drafts.get(draft.inputs[0])
         return draft is not None and draft.relu
+
+
+class Names:
+    """Names that are taken; each is given once.
+
+    >>> names = Names("image")
+    >>> names.free("conv"), names.free("conv"), names.free("image"), names.free("conv")
+    ('conv', 'conv_2', 'image_2', 'conv_3')
+    """
+
+    def __init__(self, *taken: str) -> None:
+        self._taken = set(taken)
+        self._next: Counter[str] = Counter()
+        """By name, how many numbers it has been tried with: thousands of layers may have one name."""
+
+    def free(self, name: str) -> str:
+        """The name, or the name with the first number that is free."""
+        candidate, base = name, name[:56]
+        while candidate in self._taken:
+            self._next[base] += 1
+            candidate = f"{base}_{self._next[base] + 1}"
+        self._taken.add(candidate)
+        return candidate
 
 
 def safe_name(text: str) -> str:

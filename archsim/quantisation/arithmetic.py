@@ -75,25 +75,35 @@ def quantise_bias(bias: Floats, scales: Floats | float) -> NDArray[np.int32]:
 def fixed_point(factors: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """(multiplier in [2^30, 2^31), shift in [1, 62]) with factor = multiplier / 2^shift, elementwise.
 
-    ValueError for factors outside [2^-32, 2^30): no trained network needs them.
+    ValueError for factors outside [2^-32, 2^30), infinities and NaN among them: no trained network needs them.
 
     >>> multiplier, shift = fixed_point(np.array([0.75]))
     >>> float(multiplier[0]) / 2 ** int(shift[0])
     0.75
     """
+    if not (np.isfinite(factors) & (factors > 0)).all():
+        raise ValueError(f"cannot requantise by {factors}")
     fraction, exponent = np.frexp(factors)
     multiplier = np.rint(fraction * (1 << (_MULTIPLIER_BITS + 1))).astype(np.int64)
     shift = _MULTIPLIER_BITS + 1 - exponent.astype(np.int64)
     overflow = multiplier == 1 << (_MULTIPLIER_BITS + 1)
     multiplier, shift = np.where(overflow, multiplier >> 1, multiplier), shift - overflow
-    if ((shift < 1) | (shift > _MAX_SHIFT) | (factors <= 0)).any():
+    if ((shift < 1) | (shift > _MAX_SHIFT)).any():
         raise ValueError(f"cannot requantise by {factors}")
     return multiplier.astype(np.int32), shift.astype(np.int32)
 
 
 def add_fixed_point(factors: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """(multipliers (2,), shift ()) of an addition: one shift, by which the larger multiplier is in [2^29, 2^30)."""
+    """(multipliers (2,), shift ()) of an addition: one shift, by which the larger multiplier is in [2^29, 2^30).
+
+    ValueError for a larger factor outside [2^-33, 2^30), and for infinities and NaN.
+
+    >>> add_fixed_point(np.array([0.5, 0.25]))
+    (array([536870912, 268435456], dtype=int32), array(30, dtype=int32))
+    """
     shift = _MULTIPLIER_BITS - math.frexp(float(factors.max()))[1]
+    if not (np.isfinite(factors) & (factors > 0)).all() or not 0 <= shift <= _MAX_SHIFT:
+        raise ValueError(f"cannot add with factors {factors}")
     return np.rint(factors * 2.0**shift).astype(np.int32), np.array(shift, dtype=np.int32)
 
 

@@ -18,9 +18,12 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from archsim.errors import InvalidInput, Problem
+from archsim.files import read_bounded
 from archsim.results.timeline import STREAMS, Timeline, arrows
 from archsim.sim.observe import NO_TILE, Span
 
+MAX_TIMELINE_BYTES = 256 << 20
+"""A million spans."""
 TRACKS: dict[tuple[str, str], tuple[str, str]] = {
     ("dram", ""): ("DRAM", "channel"),
     ("dma.branch", ""): ("DMA", "branch weights"),
@@ -38,6 +41,7 @@ TRACKS: dict[tuple[str, str], tuple[str, str]] = {
 _PLACES = list(TRACKS)
 _UNITS = list(dict.fromkeys(process for process, _ in TRACKS.values()))
 _COUNTED_BINS = 400
+_MOST = 1 << 53
 _LISTED = ("spans",)
 """Fields of a timeline that are events; the others are ``otherData``."""
 _TIMELINE = TypeAdapter(Timeline)
@@ -83,17 +87,37 @@ def read_chrome_trace(file: Path) -> Timeline:
     """The timeline of a file that :func:`to_chrome_trace` wrote. Raises InvalidInput for any other."""
     hint = "simulate with --out and --timeline"
     try:
-        found = json.loads(file.read_bytes())
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        raise InvalidInput([Problem(str(file), "", message, hint)]) from None
-    except ValueError as error:
+        found = json.loads(read_bounded(file, MAX_TIMELINE_BYTES, hint))
+    except (ValueError, RecursionError) as error:
         raise InvalidInput([Problem(str(file), "", f"is no JSON: {error}", hint)]) from None
     try:
         spans = [_span(event) for event in found["traceEvents"] if event["ph"] == "X"]
-        return _TIMELINE.validate_python({**found["otherData"], "spans": spans})
+        timeline = _TIMELINE.validate_python({**found["otherData"], "spans": spans})
+        if not _is_possible(timeline):
+            raise ValueError
+        return timeline
     except (KeyError, TypeError, ValueError, ValidationError):
         raise InvalidInput([Problem(str(file), "", "is no timeline of archsim", hint)]) from None
+
+
+def _is_possible(timeline: Timeline) -> bool:
+    """A run can have made it: units that there are, times and amounts in order, all exact in a float."""
+    ordered = [
+        (1, timeline.core_mhz),
+        (1, timeline.dram_bytes_per_cycle),
+        (0, timeline.from_cycle, timeline.until_cycle, timeline.cycles),
+        (0, timeline.filter_bytes, timeline.buffer_bytes),
+        *((0, mark.cycle) for mark in timeline.marks),
+        *((0, use.start_cycle, use.end_cycle) for use in timeline.buffer),
+        *((0, amount) for use in timeline.buffer for amount in (use.maps_bytes, use.working_bytes)),
+        *((0, span.start_cycle, span.end_cycle) for span in timeline.spans),
+        *((0, span.amount_bytes) for span in timeline.spans),
+    ]
+    places = {track_of(span.unit, span.what) for span in timeline.spans}
+    places |= {track_of(_marked(mark.unit), "") for mark in timeline.marks}
+    decided = {span.subject.partition(": ")[0] for span in timeline.of("controller", "decision")}
+    are_known = places <= set(TRACKS) and decided <= set(timeline.feeds)
+    return are_known and all(list(row) == sorted(row) and row[-1] < _MOST for row in ordered)
 
 
 def _names() -> Iterator[dict[str, Any]]:
@@ -132,18 +156,22 @@ def _events(timeline: Timeline) -> Iterator[dict[str, Any]]:
             "args": args,
         }
     for mark in timeline.marks:
-        unit = "dma.load" if mark.unit == "dma" else mark.unit
         yield {
             "ph": "i",
             "s": "t",
             "name": f"{mark.event} {mark.subject}",
             "cat": f"{mark.unit},{mark.event}",
-            **_where(unit, ""),
+            **_where(_marked(mark.unit), ""),
             "ts": _us(mark.cycle, timeline),
             "args": {"cycle": mark.cycle},
         }
     yield from _flows(timeline)
     yield from _counters(timeline)
+
+
+def _marked(unit: str) -> str:
+    """On whose track an instant is drawn."""
+    return "dma.load" if unit == "dma" else unit
 
 
 def _flows(timeline: Timeline) -> Iterator[dict[str, Any]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,7 +15,7 @@ from archsim.config.document import Document
 from archsim.config.validation import show
 from archsim.config.yaml_io import read_document
 from archsim.errors import InvalidInput, Problem
-from archsim.files import is_file, is_folder, read_bounded
+from archsim.files import csv_lines, is_file, is_folder
 from archsim.results.chrome_trace import read_chrome_trace
 from archsim.results.run_result import BranchImage, ImageResult, RunResult
 from archsim.results.store import RESULT_FILES, TIMELINE_FILE
@@ -129,26 +127,18 @@ def _numbers(value: Any, key: str) -> Iterator[tuple[str, int | float]]:
 
 
 def _read_rows(file: Path, record: type[Row]) -> tuple[Row, ...]:
-    content = read_bounded(file, _MAX_IMAGES_BYTES, _SIMULATE_AGAIN)
-    try:
-        text = content.decode("utf-8")
-        header, *lines = list(csv.reader(io.StringIO(text, newline=""), strict=True)) or [[]]
-    except UnicodeDecodeError:
-        message = "cannot be read: it is no UTF-8 text"
-        raise InvalidInput([Problem(str(file), "", message, _SIMULATE_AGAIN)]) from None
-    except csv.Error as error:
-        raise InvalidInput([Problem(str(file), "", f"is no CSV ({error})", _SIMULATE_AGAIN)]) from None
+    (_, header), *lines = csv_lines(file, _MAX_IMAGES_BYTES, _SIMULATE_AGAIN) or [(1, [])]
     columns = [item.name for item in dataclasses.fields(record)]
     if missing := [name for name in columns if name not in header]:
         message = f"found no column {', '.join(missing)}"
         raise InvalidInput([Problem(f"{file}:1:1", "", message, _SIMULATE_AGAIN)])
-    rows = [_cells(dict(zip(header, line, strict=False)), columns) for line in lines]
+    rows = [_cells(dict(zip(header, line, strict=False)), columns) for _, line in lines]
     try:
         found = tuple(TypeAdapter(list[record]).validate_python(rows))  # type: ignore[valid-type]
     except ValidationError as error:
         raise InvalidInput(
             Problem(
-                f"{file}:{int(details['loc'][0]) + 2}",
+                f"{file}:{lines[int(details['loc'][0])][0]}",
                 _dotted(details["loc"][1:]),
                 _message(details["type"], details["msg"], details["input"]),
             )
@@ -156,7 +146,7 @@ def _read_rows(file: Path, record: type[Row]) -> tuple[Row, ...]:
         ) from None
     wrong = [
         Problem(f"{file}:{line}", name, f"found {value}, expected a number from 0 to {_MOST:g}")
-        for line, row in enumerate(found, 2)
+        for (line, _), row in zip(lines, found, strict=True)
         for name in _MEASURED
         if name in columns and not 0 <= (value := getattr(row, name)) < _MOST
     ]

@@ -99,7 +99,7 @@ class LayerResult:
     energy_uj: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageResult:
     """One image. ``cycles`` is its service, ``waiting_cycles`` its time in the queue before it.
 

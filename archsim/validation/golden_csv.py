@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from archsim.errors import InvalidInput, Problem, did_you_mean
-from archsim.files import read_bounded
+from archsim.files import csv_lines
 
 MAX_CSV_BYTES = 64 << 20
 Parse = Callable[[str], Any]
@@ -34,7 +30,7 @@ def read_golden(path: Path, columns: Mapping[str, Parse]) -> list[GoldenRow]:
     Raises InvalidInput listing every missing column, every cell that cannot be parsed and every row that is too
     short or too long.
     """
-    lines = _lines(path)
+    lines = csv_lines(path, MAX_CSV_BYTES)
     header = [name.strip() for name in lines[0][1]] if lines else []
     absent = [name for name in columns if name not in header]
     if absent:
@@ -48,21 +44,6 @@ def read_golden(path: Path, columns: Mapping[str, Parse]) -> list[GoldenRow]:
     if problems:
         raise InvalidInput(problems)
     return rows
-
-
-def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """(line, cells) of all lines that are not empty."""
-    try:
-        content = read_bounded(path, MAX_CSV_BYTES)
-        if path.suffix == ".gz":
-            with gzip.open(io.BytesIO(content)) as packed:
-                content = packed.read(MAX_CSV_BYTES + 1)
-        if len(content) > MAX_CSV_BYTES:
-            raise InvalidInput([Problem(str(path), "", f"found more than {MAX_CSV_BYTES >> 20} MiB of text")])
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        return [(reader.line_num, cells) for cells in reader if cells]
-    except (csv.Error, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
-        raise InvalidInput([Problem(str(path), "", f"is no CSV file ({error})")]) from None
 
 
 def _row(

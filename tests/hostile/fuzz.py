@@ -1,132 +1,74 @@
 """Damaged and hostile files for every reader: each is read or refused with a reason, in bounded time and memory.
 
 ``python -m tests.hostile.fuzz --cases 100000 --out docs/explanation/fuzz.json`` is what the table in
-``docs/explanation/trust.md`` shows; the test beside this file tries a few cases of each reader.
+``docs/explanation/trust.md`` shows; the test beside this file tries a few cases of each reader. Most cases are edits of
+good files that hypothesis draws; the others are guided by coverage. What is done is kept beside ``--out``, reader by
+reader: the same command goes on there.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import resource
-import shutil
-import signal
 import sys
-import tempfile
-import time
 import traceback
-import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from archsim.errors import InvalidInput
-from tests.hostile.mutate import DAMAGES, EDITS, Edit, write
+from tests.hostile.attempt import Tally, attempt, workplace
+from tests.hostile.guided import guided
+from tests.hostile.mutate import DAMAGE_BYTES, DAMAGES, Damage
 from tests.hostile.readers import READERS
 
-LIMIT_S = 10.0
-"""Processor time of one case."""
-LIMIT_MIB = 512
-"""By which one case may raise the peak memory of the process."""
-
-
-class Hang(BaseException):
-    """The reader did not come back; nothing that a reader catches."""
-
-
-@dataclass
-class Tally:
-    """What became of the cases of one reader. longest_s: processor time of the slowest. memory_mib: by which they
-    raised the peak of the process.
-    """
-
-    reader: str
-    cases: int = 0
-    read: int = 0
-    refused: int = 0
-    longest_s: float = 0.0
-    memory_mib: int = 0
+GUIDED = 16
+"""One of so many cases is guided by coverage."""
+BATCH = 8
+"""Cases of one example of hypothesis, which takes longer to draw than most readers need."""
+MOST_GIB = 4
+"""Address space that the whole run may ask for beyond what it has: a reader that wants more fails at once."""
 
 
 def fuzz(name: str, cases: int, number: int, phases: tuple[Phase, ...] = (Phase.generate,)) -> Tally:
-    """Try damaged files with a reader. Raises what the reader raises, if that is no InvalidInput; Hang; MemoryError."""
-    reader, tally = READERS[name], Tally(name)
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    """Try damaged files with a reader. Raises as :func:`tests.hostile.attempt.attempt`."""
+    tally, by_coverage = Tally(name), cases // GUIDED
+    _drawn(name, cases - by_coverage, number, phases, tally)
+    guided(name, by_coverage, number, tally)
+    return tally
+
+
+def _drawn(name: str, cases: int, number: int, phases: tuple[Phase, ...], tally: Tally) -> None:
+    reader = READERS[name]
+    with workplace() as folder:
         seeds = reader.seeds(folder / "seeds")
         for content in seeds:
-            _attempt(name, content, folder, Tally(name), must_read=True)
+            attempt(name, content, folder, Tally(name), must_read=True)
 
         @seed(number)
         @settings(
-            max_examples=cases,
+            max_examples=-(-cases // BATCH),
             phases=phases,
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         )
-        @given(st.sampled_from(range(len(seeds))), st.booleans(), EDITS)
-        def case(index: int, is_deep: bool, edits: list[Edit]) -> None:
-            content = DAMAGES[reader.kind if is_deep else "bytes"](seeds[index], edits)
-            _attempt(name, content, folder, tally)
+        @given(st.binary(min_size=BATCH * DAMAGE_BYTES, max_size=BATCH * DAMAGE_BYTES))
+        def some(numbers: bytes) -> None:
+            for start in range(0, len(numbers), DAMAGE_BYTES):
+                damage = Damage.of(numbers[start : start + DAMAGE_BYTES])
+                make = DAMAGES[reader.kind if damage.is_deep else "bytes"]
+                attempt(name, make(seeds[damage.seed % len(seeds)], damage.edits), folder, tally)
 
-        case()
-    return tally
-
-
-def _attempt(name: str, content: bytes, folder: Path, tally: Tally, *, must_read: bool = False) -> None:
-    reader = READERS[name]
-    inside = folder / "case"
-    shutil.rmtree(inside, ignore_errors=True)
-    path = write(inside / reader.file, content)
-    start_s, start_mib = time.process_time(), _peak_mib()
-    tally.cases += 1
-    with _watched(), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            reader.read(path)
-            tally.read += 1
-        except InvalidInput as error:
-            if must_read:
-                raise
-            lines = str(error).splitlines()
-            assert lines and all(line.isprintable() and line.strip() for line in lines), lines
-            tally.refused += 1
-    tally.longest_s = max(tally.longest_s, time.process_time() - start_s)
-    grown_mib = _peak_mib() - start_mib
-    tally.memory_mib += grown_mib
-    if grown_mib > LIMIT_MIB and not must_read:
-        raise MemoryError(f"{name}: {grown_mib} MiB for a file of {len(content)} bytes")
-
-
-def _peak_mib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-
-
-@contextlib.contextmanager
-def _watched() -> Iterator[None]:
-    """Raise Hang after a while of processor time."""
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise Hang(f"no answer within {LIMIT_S} s of processor time")
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+        some()
 
 
 def main() -> int:
-    """All readers, the cases shared evenly; says what became of them."""
+    """All readers; says what became of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -134,29 +76,52 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     names = asked.reader or list(READERS)
-    rows: list[dict[str, Any]] = []
+    shares = _shares(names, asked.cases)
+    command = f"python -m tests.hostile.fuzz --cases {asked.cases} --seed {asked.seed}"
+    _bound_memory()
+    kept = asked.out and asked.out.with_suffix(".part.json")
+    rows = _kept_rows(kept, command) if kept else {}
     failed = 0
-    for name in names:
+    for name in [name for name in names if name not in rows]:
         try:
-            tally = fuzz(name, -(-asked.cases // len(names)), asked.seed)
+            rows[name] = asdict(fuzz(name, shares[name], asked.seed))
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
             failed += 1
-            sys.stdout.write(f"FAILED {name}: {_story(error)}\n")
-            continue
-        rows.append(asdict(tally))
-        sys.stdout.write(f"{name}: {tally.cases} cases, {tally.read} read, {tally.refused} refused, "
-                         f"longest {tally.longest_s:.2f} s, {tally.memory_mib} MiB more\n")  # fmt: skip
+            sys.stdout.write(f"FAILED {name}: {''.join(traceback.format_exception(error))}\n")
+        else:
+            sys.stdout.write(", ".join(f"{key} {value}" for key, value in rows[name].items()) + "\n")
         sys.stdout.flush()
-    command = f"python -m tests.hostile.fuzz --cases {asked.cases} --seed {asked.seed}"
-    if asked.out and not failed:
-        asked.out.write_text(json.dumps({"command": command, "readers": rows}, indent=1) + "\n")
+        if kept:
+            kept.write_text(json.dumps({"command": command, "readers": rows}), encoding="utf-8")
+    if asked.out and kept and not failed:
+        ordered = [rows[name] for name in names]
+        asked.out.write_text(json.dumps({"command": command, "readers": ordered}, indent=1) + "\n")
+        kept.unlink()
     return min(failed, 1)
 
 
-def _story(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+def _shares(names: Sequence[str], cases: int) -> dict[str, int]:
+    """How many cases each reader gets: slow ones fewer, so that all are tried for about as long."""
+    weights = {name: 1 if READERS[name].is_slow else 4 for name in names}
+    return {name: -(-cases * weight // sum(weights.values())) for name, weight in weights.items()}
+
+
+def _kept_rows(kept: Path, command: str) -> dict[str, Any]:
+    """Readers that an earlier run of the same command was done with."""
+    found = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    rows: dict[str, Any] = found["readers"] if found.get("command") == command else {}
+    return rows
+
+
+def _bound_memory() -> None:
+    """Where the system says how much there is."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        now_bytes = int(statm.read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (now_bytes + (MOST_GIB << 30), most))
 
 
 if __name__ == "__main__":

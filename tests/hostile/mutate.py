@@ -1,6 +1,6 @@
 """Edits that damage a file, or make it hostile: of bytes, of what a YAML file says, of what an archive holds.
 
-An edit is plain numbers that hypothesis draws; what they mean depends on the file that they are applied to.
+An edit is plain numbers; what they mean depends on the file that they are applied to.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import struct
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import strategies as st
 
 TOKENS: tuple[bytes, ...] = (
     b'!!python/object/apply:os.system ["false"]', b"&a [*a, *a]", b"*a", b"<<: *a", b"? [a]", b"%YAML 9.9\n",
@@ -63,20 +63,35 @@ class Edit:
     pick: int
 
 
-EDITS = st.lists(
-    st.builds(
-        Edit,
-        st.integers(0, 9),
-        st.integers(0, 1 << 20),
-        st.one_of(st.integers(0, 8), st.integers(0, 4096)),
-        st.integers(0, 255),
-    ),
-    min_size=1,
-    max_size=3,
-)
+_NUMBERS = struct.Struct("<BIHB")
+_MOST_EDITS = 3
+DAMAGE_BYTES = 2 + _MOST_EDITS * _NUMBERS.size
+"""Of which one damage is made."""
 
 
-def damaged_bytes(content: bytes, edits: list[Edit]) -> bytes:
+@dataclass(frozen=True)
+class Damage:
+    """Which of the good files, whether inside of what it holds or of its bytes, and how."""
+
+    seed: int
+    is_deep: bool
+    edits: tuple[Edit, ...]
+
+    @classmethod
+    def of(cls, numbers: bytes) -> Damage:
+        """From any bytes; to draw every number of every edit takes longer than to read the file.
+
+        >>> Damage.of(bytes(DAMAGE_BYTES))
+        Damage(seed=0, is_deep=False, edits=(Edit(kind=0, at=0, size=0, pick=0),))
+        """
+        edits = []
+        for place in range(numbers[0] % _MOST_EDITS + 1):
+            kind, at, size, pick = _NUMBERS.unpack_from(numbers, 2 + place * _NUMBERS.size)
+            edits.append(Edit(kind % 10, at % (1 << 20), size % (9 if kind & 128 else 4097), pick))
+        return cls(numbers[1], numbers[0] >= 128, tuple(edits))
+
+
+def damaged_bytes(content: bytes, edits: Sequence[Edit]) -> bytes:
     """Bytes flipped, set, cut, removed, doubled, put in and overwritten."""
     for edit in edits:
         content = _damaged_once(content, edit)
@@ -103,27 +118,38 @@ def _damaged_once(content: bytes, edit: Edit) -> bytes:
     return results[edit.kind]
 
 
-def damaged_yaml(content: bytes, edits: list[Edit]) -> bytes:
+def damaged_yaml(content: bytes, edits: Sequence[Edit]) -> bytes:
     """Values replaced, removed, renamed and doubled anywhere in the data; the result is well-formed."""
-    data = yaml.safe_load(content)
+    data = json.loads(_as_json(content))
     for edit in edits:
-        holder, key = _place(data, edit.at)
-        value = copy.deepcopy(VALUES[edit.pick % len(VALUES)])
-        if edit.kind < 4:
-            holder[key] = _near(holder[key], edit, data)
-        elif edit.kind < 6:
-            holder[key] = value
-        elif edit.kind == 6:
-            del holder[key]
-        elif edit.kind == 7:
-            holder[key] = copy.deepcopy(data)
-        elif isinstance(holder, dict):
-            holder[str(value)[:300]] = holder.pop(key)
-        else:
-            holder += [copy.deepcopy(holder[key])] * (edit.size % 50)
+        _damage(data, edit)
         if not data:
             break
     return json.dumps(data).encode()  # JSON is YAML, and quick to write
+
+
+@lru_cache(maxsize=64)
+def _as_json(content: bytes) -> str:
+    """Good files are few, and YAML is slow to read."""
+    return json.dumps(yaml.safe_load(content))
+
+
+def _damage(data: Any, edit: Edit) -> None:
+    """One edit of plain data, in place."""
+    holder, key = _place(data, edit.at)
+    value = copy.deepcopy(VALUES[edit.pick % len(VALUES)])
+    if edit.kind < 4:
+        holder[key] = _near(holder[key], edit, data)
+    elif edit.kind < 6:
+        holder[key] = value
+    elif edit.kind == 6:
+        del holder[key]
+    elif edit.kind == 7:
+        holder[key] = copy.deepcopy(data)
+    elif isinstance(holder, dict):
+        holder[str(value)[:300]] = holder.pop(key)
+    else:
+        holder += [copy.deepcopy(holder[key])] * (edit.size % 50)
 
 
 def _near(value: Any, edit: Edit, data: Any) -> Any:
@@ -173,7 +199,7 @@ def _place(data: Any, at: int) -> tuple[Any, Any]:
     return places[at % len(places)]
 
 
-def damaged_zip(content: bytes, edits: list[Edit]) -> bytes:
+def damaged_zip(content: bytes, edits: Sequence[Edit]) -> bytes:
     """Members damaged, renamed, doubled and left out; directory and checksums are right again."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
@@ -190,7 +216,7 @@ def damaged_zip(content: bytes, edits: list[Edit]) -> bytes:
     return stream.getvalue()
 
 
-def damaged_tar(content: bytes, edits: list[Edit]) -> bytes:
+def damaged_tar(content: bytes, edits: Sequence[Edit]) -> bytes:
     """The same of a tar; members become links and devices too."""
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         members = [(info.name, archive.extractfile(info).read()) for info in archive if info.isfile()]
@@ -208,7 +234,24 @@ def damaged_tar(content: bytes, edits: list[Edit]) -> bytes:
     return stream.getvalue()
 
 
-def _damaged_members(members: list[tuple[str, bytes]], edits: list[Edit]) -> list[tuple[str, bytes]]:
+def damaged_onnx(content: bytes, edits: Sequence[Edit]) -> bytes:
+    """Fields of a model replaced, removed and doubled; what no model can say stays as it was."""
+    from google.protobuf import json_format
+    from onnx import ModelProto
+
+    model = ModelProto()
+    model.ParseFromString(content)
+    for edit in edits:
+        data = json_format.MessageToDict(model, preserving_proto_field_name=True)
+        try:
+            _damage(data, edit)
+            model = json_format.ParseDict(data, ModelProto(), ignore_unknown_fields=True)
+        except (json_format.ParseError, SystemError, TypeError, ValueError):
+            continue  # a name with half a character makes protobuf's lookup fail in C
+    return bytes(model.SerializeToString())
+
+
+def _damaged_members(members: list[tuple[str, bytes]], edits: Sequence[Edit]) -> list[tuple[str, bytes]]:
     members = list(members)
     for edit in edits:
         if not members:
@@ -231,7 +274,7 @@ def _damaged_members(members: list[tuple[str, bytes]], edits: list[Edit]) -> lis
     return members
 
 
-def damaged_sqlite(content: bytes, edits: list[Edit]) -> bytes:
+def damaged_sqlite(content: bytes, edits: Sequence[Edit]) -> bytes:
     """Cells replaced, tables dropped, turned into views, triggers added."""
     connection = sqlite3.connect(":memory:")
     connection.deserialize(content)
@@ -270,12 +313,13 @@ def damaged_sqlite(content: bytes, edits: list[Edit]) -> bytes:
     return connection.serialize()
 
 
-DAMAGES: dict[str, Callable[[bytes, list[Edit]], bytes]] = {
+DAMAGES: dict[str, Callable[[bytes, Sequence[Edit]], bytes]] = {
     "bytes": damaged_bytes,
     "yaml": damaged_yaml,
     "zip": damaged_zip,
     "tar": damaged_tar,
     "sqlite": damaged_sqlite,
+    "onnx": damaged_onnx,
 }
 """By what a file is. Whatever it is, its bytes can be damaged too."""
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 import pickle
 import tarfile
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -29,11 +27,8 @@ from archsim.energy.table import resolve
 from archsim.exits.spec import load_exits_spec
 from archsim.exits.table_io import load_table, save_table
 from archsim.explore.axis import parse_axis
-from archsim.explore.space import Point, Space
-from archsim.explore.spec import SweepSpec, load_sweep_spec
-from archsim.explore.store import SweepStore
-from archsim.explore.table import read_table
-from archsim.explore.task import Outcome
+from archsim.explore.space import Space
+from archsim.explore.spec import load_sweep_spec
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace_io import load_trace, save_trace
@@ -41,27 +36,15 @@ from archsim.mapping.cache import cached
 from archsim.network.load import load_network
 from archsim.network.weights import Weights, load_weights, tensor_hashes
 from archsim.resources import Kind, builtin_path
-from archsim.results.read import read_run
-from archsim.results.store import write_run
 from archsim.training.spec import load_train_spec
 from archsim.validation import dram as dram_validation
 from archsim.validation import eyeriss, isca16, systolic
 from archsim.validation.golden_csv import read_golden
 from tests.builders import build, random_images, random_weights, tiny_document
 from tests.exit_tables import synthetic_table
-from tests.run_results import early_exit_run
-
-Read = Callable[[Path], object]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """file: its name, in a folder of its own. kind: of damage. seeds: makes good files. read: reads one."""
-
-    file: str
-    kind: str
-    seeds: Callable[[Path], list[bytes]]
-    read: Read
+from tests.hostile.import_readers import IMPORTS
+from tests.hostile.reader import Reader
+from tests.hostile.result_readers import RESULTS
 
 
 @cache
@@ -156,22 +139,6 @@ def _read_arch(path: Path) -> object:
     return read_arch(path).spec
 
 
-def _result_seed(folder: Path) -> list[bytes]:
-    write_run(early_exit_run(), folder)
-    return [(folder / "result.json").read_bytes()]
-
-
-def _images_csv_seed(folder: Path) -> list[bytes]:
-    write_run(early_exit_run(), folder)
-    return [(folder / "images.csv").read_bytes()]
-
-
-def _read_images_csv(path: Path) -> object:
-    write_run(early_exit_run(), path.parent / "good")
-    (path.parent / "good" / "images.csv").write_bytes(path.read_bytes())
-    return read_run(path.parent / "good")
-
-
 @cache
 def _weights_and_trace() -> tuple[bytes, bytes]:
 
@@ -263,25 +230,6 @@ def _unpack(path: Path) -> object:
     return inside
 
 
-def _store_seed(folder: Path) -> list[bytes]:
-    spec = SweepSpec.model_validate(
-        {"schema": "archsim.sweep/1", "name": "s", "workload": "digits", "space": {"pe_array.rows": [8, 12]}}
-    )
-    with SweepStore.create(folder / "store", resume=True) as store:
-        store.begin(spec)
-        for number, rows in enumerate((8, 12)):
-            store.add_point(Point(number, {"pe_array.rows": rows}), f"hash{rows}")
-            store.add_outcome(f"hash{rows}", Outcome("ok", "", {"cycles.mean": 1.5 * rows, "engine": "tile"}))
-        store.add_part("hash16", 0, json.dumps({"images": 1}))
-        store._connection.execute("pragma journal_mode = delete")
-    return [(folder / "store" / "sweep.sqlite").read_bytes()]
-
-
-def _resume(path: Path) -> object:
-    with SweepStore.create(path.parent, resume=True) as store:
-        return store.spec, store.outcome("hash8"), store.parts("hash16"), store.counts(), store.export()
-
-
 def _cache(path: Path) -> object:
     """A cache that was damaged is as good as none: the answer is the same."""
 
@@ -321,17 +269,15 @@ READERS: dict[str, Reader] = {
     "architecture": Reader("a.yaml", "yaml", _builtin(Kind.ARCH, "dense-rs", "eyeriss-65nm"), _read_arch),
     "DRAM preset": Reader("a.yaml", "yaml", _builtin(Kind.DRAM, "lpddr3-1600-x32"), load_dram_preset),
     "energy table": Reader(
-        "a.yaml", "yaml", _builtin(Kind.ENERGY_TABLE, "relative", "eyeriss-65nm"), _read_energy
+        "a.yaml", "yaml", _builtin(Kind.ENERGY_TABLE, "relative", "eyeriss-65nm"), _read_energy, True
     ),
     "sweep": Reader("a.yaml", "yaml", _sweep_seed, _read_sweep),
     "exits spec": Reader(
         "a.yaml", "yaml", _builtin(Kind.EXITS, "digits", "vgg16-cifar10-locoexnet"), load_exits_spec
     ),
-    "training spec": Reader("a.yaml", "yaml", _builtin(Kind.TRAINING, "digits"), load_train_spec),
-    "ERT of Accelergy": Reader("a.yaml", "yaml", _ert_seed, _read_ert),
-    "ART of Accelergy": Reader("a.yaml", "yaml", _art_seed, _read_art),
-    "result.json": Reader("result.json", "yaml", _result_seed, lambda path: read_run(path, per_image=False)),
-    "images.csv": Reader("images.csv", "bytes", _images_csv_seed, _read_images_csv),
+    "training spec": Reader("a.yaml", "yaml", _builtin(Kind.TRAINING, "digits"), load_train_spec, True),
+    "ERT of Accelergy": Reader("a.yaml", "yaml", _ert_seed, _read_ert, True),
+    "ART of Accelergy": Reader("a.yaml", "yaml", _art_seed, _read_art, True),
     "golden CSV, Eyeriss": Reader("a.csv", "bytes", _golden(eyeriss), eyeriss.measured_rows),
     "golden CSV, ISCA": Reader(
         "a.csv", "bytes", _golden(isca16), lambda path: read_golden(path, isca16._COLUMNS)
@@ -380,8 +326,6 @@ READERS: dict[str, Reader] = {
         "d/class/a.png", "bytes", lambda _: list(_pictures().values()), _folder_of_images
     ),
     "archive to unpack, tar": Reader("a.tar", "tar", _tar_seed, _unpack),
-    "sweep.sqlite": Reader("sweep.sqlite", "sqlite", _store_seed, lambda path: read_table(path.parent)),
-    "sweep.sqlite, resumed": Reader("sweep.sqlite", "sqlite", _store_seed, _resume),
     "mapping cache": Reader("a.json", "bytes", lambda _: [b"0" * 64 + b"\n[6]"], _cache),
     "words of --set": Reader(
         "a.txt",
@@ -389,4 +333,6 @@ READERS: dict[str, Reader] = {
         lambda _: [b"pe_array.rows=4..16:4", b"exits.a.threshold=[1, 2]", b"mappings.0.q=1..9#3"],
         _words,
     ),
+    **IMPORTS,
+    **RESULTS,
 }

@@ -19,12 +19,13 @@ from click.testing import CliRunner
 from archsim.cli.main import cli
 from archsim.config import yaml_io
 from archsim.config.document import Document, Mark, Position, merge
-from archsim.config.extends import MAX_EXTENDED
+from archsim.config.extends import MAX_EXTENDED, override
 from archsim.config.load import load_arch, load_workload
 from archsim.config.yaml_io import parse_document
 from archsim.datasets import image_set, iter_images, load_images, tar
 from archsim.datasets.unpack import unpack
 from archsim.errors import InvalidInput
+from archsim.explore.store import SweepStore
 from archsim.explore.table import read_table
 from archsim.network.load import load_network
 from archsim.validation.golden_csv import MAX_CSV_BYTES, read_golden
@@ -40,12 +41,21 @@ def test_a_chain_of_files_that_extend_each_other_ends(tmp_path: Path) -> None:
         load_arch(tmp_path / "0.yaml")
 
 
-@pytest.mark.parametrize("name", ["a" * 300 + "/b.yaml", "a\\0b.yaml", "a\\ud800.yaml", "/dev/null"])
+@pytest.mark.parametrize(
+    "name", ["a" * 300 + "/b.yaml", "a" * 5000, "a\\0b.yaml", "a\\ud800.yaml", "/dev/null"]
+)
 def test_a_name_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(f'{ARCH}extends: "{name}"\n')
     with pytest.raises(InvalidInput, match=r"a\.yaml:3:10"):
         load_arch(path)
+
+
+def test_a_place_in_a_list_of_thousands_of_digits() -> None:
+    """More than Python makes a number of."""
+    document = parse_document("mappings: [{q: 1}]", Path("a.yaml"))
+    _, problems = override(document, [f"mappings.{'9' * 5000}.q=2"])
+    assert len(problems) == 1
 
 
 def test_json_writes_what_lies_beyond_two_bytes_as_two_escapes() -> None:
@@ -96,6 +106,20 @@ def test_a_network_larger_than_any_count(tmp_path: Path) -> None:
     )
     with pytest.raises(InvalidInput, match="it has 1099511627776 weights"):
         load_network(load_workload(path))
+
+
+@pytest.mark.parametrize(("reader", "read"), [("c1", "c1"), ("c1", "c2"), ("c0", "c3")])
+def test_layers_that_read_themselves_or_each_other(tmp_path: Path, reader: str, read: str) -> None:
+    layers = [{"name": f"c{k}", "op": "conv2d", "filters": 4, "kernel": 1} for k in range(4)]
+    layers[int(reader[1:])]["input"] = read
+    ends = [{"name": "fc", "op": "linear", "units": 4}]
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        yaml.safe_dump(tiny_document(layers=layers + ends, weights=None, images=None, branches=None))
+    )
+    with pytest.raises(InvalidInput, match=f'no tensor "{read}" above') as caught:
+        load_network(load_workload(path))
+    assert len(caught.value.problems) == 1
 
 
 def _npy(dtype: str, shape: tuple[int, ...], content: bytes) -> bytes:
@@ -211,6 +235,21 @@ def test_a_sweep_whose_tables_are_views_without_end(tmp_path: Path) -> None:
             )
     with pytest.raises(InvalidInput, match="found other tables than those of a sweep"):
         read_table(tmp_path)
+
+
+def test_a_sweep_whose_schema_is_no_text(tmp_path: Path) -> None:
+    """SQLite quotes it in what it says, which Python then cannot read."""
+    with SweepStore.create(tmp_path, resume=False) as store:
+        store._connection.execute("pragma journal_mode = delete")
+    path = tmp_path / "sweep.sqlite"
+    content = path.read_bytes()
+    assert content.count(b"CREATE TABLE parts") == 1
+    path.write_bytes(content.replace(b"CREATE TABLE parts", b"CREATE \xff\xffBLE parts"))
+    with pytest.raises(InvalidInput, match=r"sweep\.sqlite: cannot be used"):
+        read_table(tmp_path)
+    opened = SweepStore.create(tmp_path, resume=True)
+    with pytest.raises(InvalidInput, match=r"sweep\.sqlite: cannot be used"), opened:
+        pass
 
 
 def test_what_a_file_says_does_not_steer_the_terminal(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from archsim.api import load
 from archsim.cli.main import cli
 from archsim.config.workload import WorkloadSpec
 from archsim.config.workload_file import write_workload as write_workload_file
@@ -24,12 +25,15 @@ from archsim.explore.export import write_csv, write_parquet
 from archsim.explore.space import Point
 from archsim.explore.store import SweepStore
 from archsim.explore.task import Outcome
+from archsim.explore.traces import _identity
 from archsim.files import replacing, write_atomic
 from archsim.mapping.cache import cached
 from archsim.network.npz import write_npz
 from archsim.results.read import read_run
+from archsim.results.source import Source
 from archsim.results.store import write_run
-from tests.builders import tiny_document, write_workload
+from tests.builders import random_images, tiny_document, write_workload
+from tests.hostile.import_readers import CONFIG, TOPOLOGY
 from tests.run_results import early_exit_run
 
 ROWS = [{"a": number, "b": "x" * 50} for number in range(2000)]
@@ -113,13 +117,22 @@ def test_a_disk_that_gets_full_under_a_sweep(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody can write")
 def test_a_folder_that_is_closed(tmp_path: Path) -> None:
     tiny = write_workload(tmp_path / "tiny")
+    write_run(early_exit_run(), tmp_path / "run")
+    (tmp_path / "a.csv").write_bytes(TOPOLOGY)
+    (tmp_path / "a.cfg").write_bytes(CONFIG)
     for words in (
         ["simulate", tiny, "--out", "/proc/x"],
         ["sweep", tiny, "--set", "pe_array.rows=8", "--out", "/proc/x"],
+        ["compare", tiny, "--out", "/proc/x"],
+        ["evaluate", tiny, "--save-trace", "/proc/x.npz"],
+        ["plot", tmp_path / "run", "--kind", "energy", "-o", "/proc/x.svg"],
+        ["report", tmp_path / "run", "-o", "/proc/x.html"],
+        ["import", tmp_path / "a.csv", "-o", "/proc/x.yaml"],
+        ["import", tmp_path / "a.cfg", "-o", "/proc/x.yaml"],
     ):
         result = CliRunner().invoke(cli, [str(word) for word in words])
-        assert result.exit_code == 3, result.output
-        assert "/proc/x" in result.stderr and "internal" not in result.stderr
+        assert result.exit_code == 3, (words, result.output)
+        assert "/proc" in result.stderr and "internal" not in result.stderr, (words, result.stderr)
 
 
 def test_a_link_planted_where_a_file_is_made(tmp_path: Path) -> None:
@@ -196,3 +209,45 @@ def test_results_cut_short_are_not_taken_for_whole(tmp_path: Path) -> None:
                 read_run(tmp_path)
         path.write_bytes(whole)
     read_run(tmp_path)
+
+
+def test_a_clock_that_runs_backwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second run is earlier than the first, as far as the machine knows; so are its files."""
+    tiny = write_workload(tmp_path / "tiny")
+    words = ["sweep", str(tiny), "--images", "2", "--jobs", "1", "--set", "pe_array.rows=4,8"]
+    assert CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "a")]).exit_code == 0
+    now_s = iter(range(10**9, 0, -3600))
+    monkeypatch.setattr(time, "time", lambda: float(next(now_s)))
+    for path in [*tmp_path.rglob("*")]:
+        os.utime(path, (4e9, 4e9))
+    again = CliRunner().invoke(cli, ["sweep", "--resume", "--out", str(tmp_path / "a")])
+    fresh = CliRunner().invoke(cli, [*words, "--out", str(tmp_path / "b")])
+    assert (again.exit_code, fresh.exit_code) == (0, 0), again.output + fresh.output
+    first, second = (tmp_path / name / "points.csv" for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_other_images_of_the_same_size_and_time_are_other_images(tmp_path: Path) -> None:
+    """A trace of a sweep is kept for its images, which a file of the same age need not hold."""
+    workload = load(write_workload(tmp_path / "tiny"))
+    data = tmp_path / "data.npz"
+    found = []
+    for seed in (1, 2):
+        images = random_images(tiny_document(), 4, seed)
+        np.savez(data, images=images["images"], labels=images["labels"])
+        os.utime(data, (1e9, 1e9))
+        found.append((data.stat().st_size, _identity(Source.of(workload, data, None))))
+    (size_bytes, first), (other_bytes, second) = found
+    assert size_bytes == other_bytes and first != second
+
+
+def test_an_image_replaced_inside_a_folder_is_another_image(tmp_path: Path) -> None:
+    workload = load(write_workload(tmp_path / "tiny"))
+    image = tmp_path / "data" / "cat" / "a.png"
+    image.parent.mkdir(parents=True)
+    found = []
+    for content in (b"1", b"22"):
+        image.write_bytes(content)
+        os.utime(tmp_path / "data", (1e9, 1e9))
+        found.append(_identity(Source.of(workload, tmp_path / "data", None)))
+    assert found[0] != found[1]

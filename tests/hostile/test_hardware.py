@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from archsim.config.arch import ArchSpec
 from archsim.config.checks import arch_problems
 from archsim.config.document import Document
-from archsim.config.load import load_dram_preset
+from archsim.config.load import load_arch, load_dram_preset
 from archsim.errors import Deadlock, InvalidInput
 from archsim.sim import system
 from archsim.sim.conservation import disagreements
@@ -111,6 +111,21 @@ def test_many_machines_at_the_ends_of_their_keys(
     sections: dict[str, Any], leaves_at: int | None, is_skipped: bool
 ) -> None:
     assert outcome_of(sections, leaves_at, tried(leaves_at, is_skipped)) in ("refused", "equal")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("clock.core_mhz", "pe_array.rows", "pe_array.cols", "pe_array.noc.ifmap_bytes_per_cycle"),
+        *("global_buffer.port_bytes_per_cycle", "global_buffer.size_kib", "dma.outstanding_chunks"),
+        *("dram.queue_entries", "branch_unit.tap_lanes", "dbp_unit.lanes"),
+    ],
+)
+def test_what_moves_nothing_is_refused(key: str) -> None:
+    """No bandwidth, no place, no PE: a run would never end."""
+    with pytest.raises(InvalidInput, match=f"{key}.*expected") as caught:
+        load_arch("locoexnet-65nm", [f"{key}=0"])
+    assert len(caught.value.problems) == 1
 
 
 def test_one_pe_behind_a_bus_of_one_byte_is_exact() -> None:

@@ -180,9 +180,9 @@ def test_images_without_a_column(stored: RunResult, tmp_path: Path) -> None:
 def test_images_that_are_no_text_or_no_csv(stored: RunResult, tmp_path: Path) -> None:
     file = tmp_path / "run" / "images.csv"
     file.write_bytes(b"\xff\xfe")
-    assert problems_of(tmp_path / "run")[0].startswith(f"{file}: cannot be read: it is no UTF-8 text")
+    assert problems_of(tmp_path / "run")[0].startswith(f"{file}: is no CSV file ('utf-8' codec")
     file.write_text('index\n"open')
-    assert problems_of(tmp_path / "run")[0].startswith(f"{file}: is no CSV (")
+    assert problems_of(tmp_path / "run")[0].startswith(f"{file}: is no CSV file (")
 
 
 @pytest.mark.parametrize(

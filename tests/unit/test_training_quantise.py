@@ -113,10 +113,26 @@ def test_fixed_point_that_rounds_up_to_a_power_of_two() -> None:
     assert (multiplier[0], shift[0]) == (1 << 30, 30)
 
 
-@pytest.mark.parametrize("factor", [0.0, -1.0, 2.0**40, 2.0**-40])
+@pytest.mark.parametrize("factor", [0.0, -1.0, 2.0**40, 2.0**-40, 5e-324, 1e308, np.inf, np.nan])
 def test_fixed_point_refuses_what_does_not_fit(factor: float) -> None:
     with pytest.raises(ValueError, match="requantise"):
-        arithmetic.fixed_point(np.array([factor]))
+        arithmetic.fixed_point(np.array([0.5, factor]))
+
+
+@pytest.mark.parametrize(
+    "factors", [(0.5, 0.0), (0.5, -1.0), (2.0**31, 0.5), (2.0**-34, 5e-324), (np.inf, 0.5), (np.nan, 0.5)]
+)
+def test_factors_of_an_addition_that_do_not_fit(factors: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="cannot add"):
+        arithmetic.add_fixed_point(np.array(factors))
+
+
+@pytest.mark.parametrize(("larger", "shift"), [(2.0**30 - 1, 0), (2.0**-33, 62)])
+def test_factors_of_an_addition_that_just_fit(larger: float, shift: int) -> None:
+    multipliers, found = arithmetic.add_fixed_point(np.array([larger, larger / 4]))
+    assert found == shift
+    assert multipliers[0] == pytest.approx(4 * multipliers[1], rel=1e-8)
+    assert multipliers[0] / 2.0**shift == pytest.approx(larger, rel=1e-8)
 
 
 def test_scales_clip_outliers_only_where_that_helps() -> None:

@@ -1,0 +1,122 @@
+"""Tables of what has been measured, from the records that measurements left: for ``docs/generate.py``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "workloads" / "exits" / "reports"
+Kept = dict[str, str]
+"""Last cell of a row of the page as it is, by the first."""
+
+
+def table(header: tuple[str, ...], rows: Collection[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ("---",) * len(header), *rows))
+
+
+def escaped(text: str) -> str:
+    """Text as a cell may hold it."""
+    return " ".join(text.replace("``", "`").replace("|", r"\|").split())
+
+
+def _record(name: str) -> Any:
+    return json.loads((ROOT / "docs" / "explanation" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def fuzz_table(_: Kept) -> str:
+    """What became of damaged files, as ``tests/hostile/fuzz.py`` has written it."""
+    found = _record("fuzz")
+    sums, most = ("cases", "guided", "kept", "read", "refused"), ("longest_s", "memory_mib")
+    whole = {"reader": "all", **{key: sum(row[key] for row in found["readers"]) for key in sums}}
+    whole |= {key: max(row[key] for row in found["readers"]) for key in most}
+    rows = [
+        (*(str(row[key]) for key in ("reader", *sums)), f"{row['longest_s']:.2f}", str(row["memory_mib"]))
+        for row in (*found["readers"], whole)
+    ]
+    header = ("reader", "cases", "by coverage", "kept", "read", "refused", "longest, s", "memory, MiB")
+    return f"Tracebacks 0, hangs 0, of `{found['command']}`:\n\n{table(header, rows)}"
+
+
+def trust_table(_: Kept) -> str:
+    """What was tried, how much of it, what came of it, and the command that does it again."""
+    fuzz, load = _record("fuzz"), _record("load")
+    readers, smallest = fuzz["readers"], {row["what"]: row for row in reversed(load["rows"])}
+    cases, guided = (sum(row[key] for row in readers) for key in ("cases", "guided"))
+    longest_s, memory_mib = (max(row[key] for row in readers) for key in ("longest_s", "memory_mib"))
+    tried = f"{cases:,} for {len(readers)} readers, {guided:,} of them guided by coverage"
+    came = f"0 tracebacks, 0 hangs; at most {longest_s:.1f} s and {memory_mib} MiB"
+    faults = "`pytest tests/hostile/test_faults.py tests/cli/test_sweep_faults.py`"
+    rows = [
+        ("damaged and hostile files", tried, came, f"`{fuzz['command']}`"),
+        ("faults", "those of the table below", "nothing lost that was finished", faults),
+    ]
+    for row in load["rows"]:
+        first = smallest[row["what"]]
+        more, larger = row["memory_mib"] - first["memory_mib"], row["size"] - first["size"]
+        each = f" ({1024 * more / larger:.2f} KiB for each more)" if more > 0 else ""
+        came = f"{row['memory_mib']} MiB{each}, {row['processor_s']:.0f} s of processor time"
+        rows.append((row["what"], f"{row['size']:,} {row['unit']}", came, f"`{load['command']}`"))
+    for row in _record("mutants")["packages"]:
+        much, came = f"{row['mutants']} wrong lines, {row['sample']}", f"{row['share']} noticed"
+        rows.append((f"tests of `{row['package']}`", much, came, f"`{mutants['command']}`"))
+    return table(("tried", "how much", "outcome", "command"), rows)
+
+
+def mutant_table(_: Kept) -> str:
+    """Which wrong lines the tests have noticed, as ``tests/mutants/run.py`` has written it."""
+    found = _record("mutants")
+    keys = ("package", "sample", "places", "mutants", "killed", "share", "survivors_explained")
+    rows = [tuple(str(row[key]) for key in keys) for row in (*found["earlier"], *found["packages"])]
+    header = ("package", "sample", "places", "drawn", "noticed", "share (95 %)", "rest, explained")
+    shown, coverage = table(header, sorted(rows, key=lambda row: row[0])), found["coverage"]
+    return f"{shown}\n\nBranches taken: {coverage['branch_pct']} %, of `{coverage['command']}`."
+
+
+def survivor_table(_: Kept) -> str:
+    """The wrong lines that no test has noticed, and why where it is known."""
+    lost = _record("mutants")["survivors"]
+    rows = [
+        (*(f"`{escaped(cell)}`" for cell in row[:3]), escaped(row[3]) or "a test is missing") for row in lost
+    ]
+    return table(("file", "line", "made", "why no test fails"), rows)
+
+
+def dbp_table(_: Kept) -> str:
+    """What DBP does to the exits of the family, in share of the full network's cost, on held-out images."""
+    rows = []
+    for path in sorted(REPORTS.glob("*.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if not report["branches"]:
+            continue
+        costs = [
+            report["controls"][key]["cost_fraction"] for key in ("without_dbp", "random_dbp", "oracle_dbp")
+        ]
+        chosen = report["cost_fraction"]
+        quality = [branch["auc"] for branch in report["branches"] if branch["auc"] is not None]
+        shares = [f"{100 * cost:.3f}" for cost in (costs[0], chosen, *costs[1:])]
+        rows.append(
+            (f"`{path.stem}`", report["objective"], *shares, f"{min(quality):.2f} to {max(quality):.2f}")
+        )
+    header = (
+        "exits",
+        "cost in",
+        "without DBP, %",
+        "as chosen, %",
+        "by chance, %",
+        "perfect, %",
+        "AUC of the sum",
+    )
+    return table(header, rows)
+
+
+RECORDED: dict[str, Callable[[Kept], str]] = {
+    "dbp": dbp_table,
+    "fuzz": fuzz_table,
+    "mutants": mutant_table,
+    "survivors": survivor_table,
+    "trust": trust_table,
+}
