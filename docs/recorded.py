@@ -62,7 +62,7 @@ def trust_table(_: Kept) -> str:
         rows.append((row["what"], f"{row['size']:,} {row['unit']}", came, f"`{load['command']}`"))
     for row in _record("mutants")["packages"]:
         much, came = f"{row['mutants']} wrong lines, {row['sample']}", f"{row['share']} noticed"
-        rows.append((f"tests of `{row['package']}`", much, came, f"`{mutants['command']}`"))
+        rows.append((f"tests of `{row['package']}`", much, came, f"`{row['command']}`"))
     return table(("tried", "how much", "outcome", "command"), rows)
 
 
