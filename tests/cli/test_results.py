@@ -264,7 +264,7 @@ def test_long_work_reports_progress_on_stderr(tiny: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(progress, "_QUIET_S", 0.0)
     result = CliRunner().invoke(cli, ["simulate", str(tiny), "--json"])
     assert result.exit_code == 0
-    assert re.match(r"simulating: \d+ images, 0 s\n", result.stderr)
+    assert re.match(rf"simulating: \d+ images, 0 s \({progress.COMPILES}\)\n", result.stderr)
     json.loads(result.stdout)
 
 
