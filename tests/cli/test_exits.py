@@ -249,6 +249,8 @@ def test_test_images_are_measured_and_their_trace_ships(folder: Path) -> None:
     del document["images"]
     workload.write_text(yaml.safe_dump(document))
     assert api.evaluate(workload).images == 30
+    # The trace ran every image to the end: it also serves thresholds at which nobody leaves.
+    assert api.evaluate(workload, overrides=["exits.early.threshold=1000000"]).exits["final"] == 30
     assert "on 900 test images" in exits(path, "--out", folder / "text").stdout
 
 

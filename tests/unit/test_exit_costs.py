@@ -69,6 +69,18 @@ def test_counted_costs_are_those_of_the_layers(network: Network) -> None:
     assert (parameters.unit, macs.unit) == ("weight", "MAC")
 
 
+def test_a_convolution_in_a_branch_has_more_macs_than_weights() -> None:
+    document = tiny_document()
+    document["branches"][0]["layers"].insert(
+        0, {"name": "thin", "op": "conv2d", "filters": 2, "kernel": 1, "relu": True}
+    )
+    network = build(document)
+    (branch,) = network.branches
+    assert branch.macs > branch.weights
+    assert counted_costs(network, "parameters").branch.tolist() == [branch.weights]
+    assert counted_costs(network, "macs").branch.tolist() == [branch.macs]
+
+
 def test_parameters_used_are_those_of_evaluate(network: Network, trace: FunctionalTrace) -> None:
     quality = statistics(network, trace, decide(trace, Policy.of(network)))
     policy = ExitPolicy(

@@ -119,6 +119,21 @@ def test_oracle_of_infinite_price_leaves_at_the_first_correct_exit() -> None:
     assert (outcome.correct == table.correct.any(axis=1)).all()
 
 
+def test_oracle_of_infinite_price_would_rather_be_right_than_cheap() -> None:
+    """Also where leaving costs more than the full network, by a branch that costs three of them."""
+    table = synthetic_table(2, 300, 4, branch=3000)
+    outcome = oracle_exit(table)
+    assert (outcome.correct == table.correct.any(axis=1)).all()
+
+
+def test_the_oracle_credits_luck_unless_told_otherwise() -> None:
+    table = synthetic_table(2, 800, 5, branch=20)
+    default, credited, strict = (
+        oracle_exit(table, 5.0, *credit).exits.tolist() for credit in ((), (1.0,), (0.0,))
+    )
+    assert default == credited != strict
+
+
 def test_pruning_lies_between_chance_and_oracle() -> None:
     table = synthetic_table(4, 2000, 3, branch=BRANCH)
     policy = with_windows(Lagrangian(table, 1.0), ExitPolicy((12, 12, 12), (None,) * 3), "one_sided")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ import pytest
 from archsim.exits.policy import ExitPolicy, Window, apply_policy, mean_cost_fraction
 from archsim.exits.safeguards import LEVEL, certify, least_images, loss_p_value, split_rows, tightening_path
 from archsim.exits.structure import SWEEP, AccuracyGoal, Search, choose_policy, compare
+from archsim.exits.tables import CandidateTable, Int64s
 from archsim.functional.statistics import PairedTest, paired_test
 from tests.exit_tables import synthetic_table
 
@@ -74,6 +76,13 @@ def test_the_path_lets_ever_more_images_go() -> None:
         assert not (before & ~after).any()
     costs = [mean_cost_fraction(table, step) for step in path[1:]]
     assert costs == sorted(costs, reverse=True)
+    everyone, half = (np.sort(table.margins[of, 0]) for of in (exits_at(table, path, at) for at in (-1, 5)))
+    assert half[0] == everyone[len(everyone) // 2] and len(half) >= len(everyone) / 2
+
+
+def exits_at(table: CandidateTable, path: Sequence[ExitPolicy], step: int) -> Int64s:
+    """Images that leave at the first candidate at a step of a path."""
+    return np.flatnonzero(apply_policy(table, path[step]).exits == 0)
 
 
 def test_a_certificate_holds_on_the_population() -> None:
