@@ -18,7 +18,9 @@ from archsim.mapping.passes import Passes
 from archsim.mapping.zeros import mac_counts
 from archsim.sim import pe_array as simulated
 from archsim.sim.channel import Channel
+from archsim.sim.clock import Done
 from archsim.sim.messages import TileLoaded
+from archsim.sim.transfer import Transfer
 from tests.rtl.array_cases import FILTER_WORDS, PSUM_WORDS, RING_WORDS, Case, Pass, cases
 from tests.rtl.cosimulation import Surroundings, mutant_of, packed, simulation_of, unpacked
 
@@ -56,13 +58,15 @@ def run_simulation(case: Case) -> list[list[int]]:
     tiles: Channel[TileLoaded] = Channel(clock)
     dispatch_cycles = case.arch.controller.dispatch_cycles
     for tile, cycle in enumerate(ready_at):
-        tiles.send(TileLoaded(0, tile, (clock.timeout(dispatch_cycles + cycle),)))
+        data = Transfer("layer", tile, address=0, transfer_bytes=1, plain_bytes=None, chunks=1)
+        clock.after(dispatch_cycles + cycle, lambda _, data=data: data.finish_chunk())
+        tiles.send(TileLoaded(0, tile, (data,)))
 
-    def transfer(client: Any, size: int) -> Any:
+    def transfer(client: Any, size: int, on_done: Done) -> None:
         """Each phase has one transfer, in order."""
         tile, phase = divmod(served[0], 3)
         served[0] += 1
-        return clock.timeout(case.of_tile(case.port_cycles, tile)[phase])
+        clock.after(case.of_tile(case.port_cycles, tile)[phase], lambda _: on_done())
 
     dma: Any = SimpleNamespace(
         tiles=tiles, stops_for_maps=False, halves=SimpleNamespace(release=lambda: None)
