@@ -208,6 +208,13 @@ def test_a_branch_becomes_the_end_of_the_trunk(folder: Path) -> None:
             np.testing.assert_array_equal(new[f"exits/final/{key}"], old[f"exits/late/{key}"])
 
 
+def test_a_branch_is_found_by_its_name_whatever_comes_before_it(tmp_path: Path) -> None:
+    write_workload(tmp_path, tiny_document(branches=[branch("z", "pool1"), branch("a", "gap")]), images=60)
+    path = spec(tmp_path, objective="macs", classifier="a", search={"candidates": []})
+    assert exits(path, "--out", tmp_path / "out").exit_code == 0
+    assert api.load(tmp_path / "out" / "small.yaml").network.layers[-2].name == "a-gap"
+
+
 def test_the_trunk_ends_at_the_cheapest_branch_that_keeps_the_accuracy(folder: Path) -> None:
     path = spec(folder, objective="macs", shorten=["*"], search={"candidates": []})
     result = exits(path, "--out", folder / "out", "--json")
