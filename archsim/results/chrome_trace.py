@@ -96,7 +96,7 @@ def read_chrome_trace(file: Path) -> Timeline:
         if not _is_possible(timeline):
             raise ValueError
         return timeline
-    except (KeyError, TypeError, ValueError, ValidationError):
+    except (AttributeError, KeyError, TypeError, ValueError, ValidationError):
         raise InvalidInput([Problem(str(file), "", "is no timeline of archsim", hint)]) from None
 
 

@@ -143,6 +143,7 @@ def test_all_bytes_of_the_dram_are_in_its_bins(timeline: Timeline) -> None:
         ("[]", "is no timeline of archsim"),
         ('{"traceEvents": [], "otherData": {}}', "is no timeline of archsim"),
         ('{"traceEvents": [{"ph": "X"}], "otherData": {}}', "is no timeline of archsim"),
+        ('{"traceEvents": [{"ph": "X", "cat": {}}], "otherData": {}}', "is no timeline of archsim"),
     ],
 )
 def test_other_files_are_refused(content: str | None, message: str, tmp_path: Path) -> None:
