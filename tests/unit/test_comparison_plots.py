@@ -19,6 +19,7 @@ from archsim.report.comparison import draw, draw_energy, draw_ladder, draw_layer
 from archsim.report.page.comparison import comparison_sections
 from archsim.results.host import Host
 from archsim.results.run_result import RunResult
+from tests.drawn import texts
 from tests.html_page import Page
 from tests.run_results import baseline_run, early_exit_run
 
@@ -87,10 +88,6 @@ def widths_by_row(axes: Axes) -> dict[float, float]:
 
 def names(axes: Axes) -> list[str]:
     return [label.get_text() for label in axes.get_yticklabels()]
-
-
-def texts(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.texts]
 
 
 def whiskers(axes: Axes) -> dict[float, tuple[float, float]]:

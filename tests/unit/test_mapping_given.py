@@ -153,21 +153,31 @@ def test_a_layer_has_one_mapping_a_dataflow(tmp_path: Path) -> None:
         api.simulate(write(tmp_path), arch=path)
 
 
-@pytest.mark.parametrize("dataflow", sorted(DATAFLOWS))
-def test_each_objective_is_best_in_what_it_asks_for(dataflow: str) -> None:
-    """Half a KiB of buffer makes traffic expensive; DRAM at a byte a cycle makes it slow."""
-    layer = convolution(16, 16, 24, 3, 1, 1)
-    placement = Placement(False, False, 1200, dram_bytes_per_cycle=1)
+@pytest.mark.parametrize(
+    ("dataflow", "shape", "room_bytes"),
+    [
+        ("row_stationary", (8, 64, 64, 3, 1, 1), 1200),
+        ("weight_stationary", (16, 16, 24, 3, 1, 1), 1200),
+        ("input_stationary", (28, 16, 32, 3, 1, 1), 3000),
+    ],
+)
+def test_each_objective_is_best_in_what_it_asks_for(
+    dataflow: str, shape: tuple[int, ...], room_bytes: int
+) -> None:
+    """Little room makes traffic expensive; DRAM at a byte a cycle makes it slow. Objectives choose differently here."""
+    placement = Placement(False, False, room_bytes, dram_bytes_per_cycle=1)
     plans = {
         objective: get_dataflow(dataflow).plan(
-            layer, architecture(pe_array={"dataflow": dataflow, "mapping": objective}), placement
+            convolution(*shape),
+            architecture(pe_array={"dataflow": dataflow, "mapping": objective}),
+            placement,
         )
         for objective in ("energy", "cycles", "traffic")
     }
     moved = {objective: traffic_bytes(plan) for objective, plan in plans.items()}
     taken = {objective: bound_cycles(plan) for objective, plan in plans.items()}
-    assert moved["traffic"] == min(moved.values())
-    assert taken["cycles"] <= min(taken.values()) * 1.02  # the search weighs whole passes, not their sum
+    assert moved["traffic"] < min(moved["energy"], moved["cycles"])
+    assert taken["cycles"] < taken["traffic"] and taken["cycles"] <= taken["energy"]
 
 
 def traffic_bytes(plan: TilePlan) -> int:

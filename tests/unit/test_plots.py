@@ -29,6 +29,7 @@ from archsim.report.figure import draw, render
 from archsim.report.kinds import KINDS
 from archsim.report.latency import latencies_us, plot_latency, plot_latency_by_exit
 from archsim.results.run_result import EnergyPerImage, EnergyUncertainty, LatencyStatistics, RunResult
+from tests.drawn import legend, texts
 from tests.run_results import COMPONENTS, baseline_run, early_exit_run, image, layer, observed_run
 
 BOTH = (baseline_run(), early_exit_run())
@@ -39,21 +40,6 @@ SIDE_BY_SIDE = [name for name in OF_RUNS if not KINDS[name].only_one]
 def results_of(kind: str) -> tuple[RunResult, ...]:
     """What a kind can draw."""
     return (observed_run(),) if KINDS[kind].only_one else BOTH
-
-
-@pytest.fixture
-def axes() -> Axes:
-    return Figure().subplots()
-
-
-def texts(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.texts if text.get_text()]
-
-
-def legend(axes: Axes) -> list[str]:
-    found = axes.get_legend()
-    assert found is not None
-    return [text.get_text() for text in found.get_texts()]
 
 
 def bars(axes: Axes) -> list[tuple[float, float]]:

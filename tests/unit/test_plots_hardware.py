@@ -29,25 +29,11 @@ from archsim.report.time_axis import layer_strip, timeline_of
 from archsim.report.timeline import plot_timeline
 from archsim.report.utilisation import plot_layer_cycles, plot_utilisation
 from archsim.results.run_result import BranchImage, EnergyPerImage, LayerResult
+from tests.drawn import legend, texts
 from tests.run_results import baseline_run, early_exit_run, layer, observed_run
 
 BOTH = (baseline_run(), early_exit_run())
 ALONE = [name for name, kind in KINDS.items() if kind.only_one]
-
-
-@pytest.fixture
-def axes() -> Axes:
-    return Figure().subplots()
-
-
-def texts(axes: Axes) -> list[str]:
-    return [text.get_text() for text in axes.texts if text.get_text()]
-
-
-def legend(axes: Axes) -> list[str]:
-    found = axes.get_legend()
-    assert found is not None
-    return [text.get_text() for text in found.get_texts()]
 
 
 def bars(axes: Axes) -> list[Rectangle]:
