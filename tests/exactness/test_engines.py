@@ -86,6 +86,24 @@ def test_engines_agree_where_the_array_waits_for_its_stores(overlap: str) -> Non
     assert SegmentEngine(machine.program).run(path, machine.work_of) == outcome
 
 
+def test_engines_agree_where_every_layer_waits_for_the_stores_of_the_one_before() -> None:
+    """Each map of 8 x 8 x 48 bytes is larger than the 2 KiB there are for maps, and goes to DRAM."""
+    conv = {"op": "conv2d", "kernel": 1, "relu": True, "filters": 48}
+    network = build({
+        "schema": "archsim.workload/1", "name": "deep", "dataset": {"name": "noise", "classes": 3},
+        "input": {"height": 8, "width": 8, "channels": 4}, "weights": "none.npz",
+        "layers": [*({"name": f"conv{index}", **conv} for index in range(4)),
+                   {"name": "gap", "op": "global_avg_pool"}, {"name": "fc", "op": "linear", "units": 3}],
+    })  # fmt: skip
+    buffer, dma = {"size_kib": 4, "filter_kib": 2}, {"chunk_bytes": 512}
+    machine = Machine(network=network, arch=arch(global_buffer=buffer, dma=dma))
+    path = ImagePath((), None)
+    outcome = run_image(machine.program, path, machine.work_of)
+    stores = [step.plan.store_bytes.sum() for step in machine.program.steps]
+    assert stores[:3] == [8 * 8 * 48] * 3
+    assert SegmentEngine(machine.program).run(path, machine.work_of) == outcome
+
+
 @pytest.mark.parametrize("archname", ["locoexnet-65nm", "conventional-ee", "gated-rs", "eyeriss-65nm"])
 def test_results_are_the_same(archname: str) -> None:
     tile, segment = (

@@ -52,6 +52,16 @@ def test_a_burst_is_not_interrupted() -> None:
     assert replay(port, [(0, 1, 64), (1, 0, 8)]) == [8, 9]
 
 
+def test_completions_wait_until_they_are_asked_for() -> None:
+    """Seven grants at once: around the clients twice while transactions that are done have not been fetched."""
+    port = RoundRobinPort(width_bytes=8, burst_bytes=8, clients=3)
+    for client, size in ((0, 8), (1, 16), (2, 8), (0, 8), (1, 8), (2, 8)):
+        port.submit(0, client, size)
+    port.advance(100)
+    assert port.pop_completed(100) == [0, 2, 3, 1, 5, 4]
+    assert port.next_completion_cycle() is None
+
+
 def test_busy_cycles_are_the_bursts() -> None:
     port = RoundRobinPort(width_bytes=8, burst_bytes=64, clients=1)
     replay(port, [(0, 0, 100), (50, 0, 1)])

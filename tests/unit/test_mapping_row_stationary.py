@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from archsim.config.workload import Conv2dSpec, DepthwiseConv2dSpec, LinearSpec
 from archsim.counters import action_index
 from archsim.errors import InvalidInput
 from archsim.mapping.base import Placement, TilePlan, TileWork
+from archsim.mapping.geometry import geometry_of, hardware_of
 from archsim.mapping.row_stationary import RowStationary, mapping_of
+from archsim.mapping.row_stationary_search import candidates
 from archsim.mapping.tiling import RowStationaryMapping
 from archsim.mapping.zeros import mac_counts
 from archsim.network.graph import Layer, Shape
@@ -225,6 +228,34 @@ def test_the_cost_of_the_search_is_what_the_plan_does(layer: Layer, placement: P
     cycles = np.maximum(array_cycles, -(-dram // 32))
     expected = 200 * dram.sum() + 6 * buffer.sum() + 4 * (layer.macs + 168 * cycles.sum())
     assert cost == pytest.approx(expected, rel=0.002)
+
+
+def test_output_rows_are_cut_into_even_parts_or_as_many_as_the_array_takes() -> None:
+    """1000 rows in 6, 8, 10, 12, 16, 20, 24, 32, 48, ... parts; 12 x 14 PEs take 168 at a time."""
+    layer = conv(Shape(1000, 1, 1), 1, (1, 1))
+    cuts = set(candidates(geometry_of(layer), hardware_of(arch())).e.tolist())
+    assert cuts == {168, 167, 125, 100, 84, 63, 50, 42, 32, 21, 16, 11, 8, 6, 4, 3, 2, 1}
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_pe_takes_as_many_channels_as_its_scratchpad_holds(batch: int) -> None:
+    """One PE and five channels: with fewer of them in it, partial sums would go to the buffer and come back."""
+    one_pe = arch(pe_array={"rows": 1, "cols": 1, "scratchpad": {"ifmap_words": 5}})
+    layer = conv(Shape(2, 2, 5), 4, (1, 1))
+    plan = RowStationary().plan(layer, one_pe, Placement(True, True, 1 << 16, batch=batch))
+    assert (plan.mapping["q"], plan.mapping["channel_groups"]) == (5, 1)
+
+
+@pytest.mark.parametrize(("batch", "searches"), [(1, 1), (2, 4)])
+def test_one_search_serves_an_image_wherever_its_maps_lie(
+    batch: int, searches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the array does is the same. A batch has more mappings: only what is asked for is costed."""
+    monkeypatch.setenv("ARCHSIM_CACHE_DIR", str(tmp_path))
+    layer = conv(Shape(5, 7, 3), 2, (3, 3))
+    for ifmap, ofmap in product((True, False), repeat=2):
+        RowStationary().cost(layer, arch(), Placement(ifmap, ofmap, 8192, batch=batch))
+    assert len(list(tmp_path.rglob("*.json"))) == searches
 
 
 def test_plans_are_repeatable_shared_and_read_only() -> None:

@@ -173,6 +173,31 @@ def test_an_input_that_does_not_stay_streams_for_every_block_of_filters(
     assert plan.ifmap_load_bytes.sum() == rows * 8 * 16
 
 
+@pytest.mark.parametrize(
+    ("capacity_bytes", "positions_outer", "rows"), [(512, True, 40), (511, False, 3 * (38 * 3 + 2 * 2))]
+)
+def test_positions_go_outside_where_only_a_rolling_window_fits(
+    capacity_bytes: int, positions_outer: bool, rows: int
+) -> None:
+    """Two of 40 output rows read 4 input rows of 8 x 16 bytes; without room for them 3 blocks of filters load all."""
+    layer, chosen = conv(Shape(40, 8, 16), 32, 3, padding=1), arch(rows=8)
+    plan = OutputStationary().plan(layer, chosen, Placement(False, True, capacity_bytes))
+    assert plan.mapping["positions_outer"] == positions_outer
+    assert plan.ifmap_load_bytes.sum() == rows * 8 * 16
+
+
+@each_flow
+@pytest.mark.parametrize("placement", [ROOMY, FROM_DRAM], ids=["on-chip", "from-dram"])
+def test_the_cost_of_the_search_is_what_the_plan_does(flow: Any, placement: Placement) -> None:
+    """Of full folds; 200 a DRAM byte, 6 a buffer byte, 4 a MAC or PE and cycle, 1 a tile."""
+    layer = conv(Shape(12, 14, 24), 28, 1)  # M = 12 * 14, K = 2 * 12, N = 2 * 14
+    plan = flow.plan(layer, arch(), placement)
+    dram = plan.weight_load_bytes + plan.ifmap_load_bytes + plan.store_bytes
+    buffer = plan.fill_read_bytes + plan.stream_read_bytes + plan.stream_write_bytes + plan.drain_write_bytes
+    expected = 200 * dram.sum() + 6 * buffer.sum() + 4 * (layer.macs + 168 * cycles(plan)) + plan.tiles
+    assert flow.cost(layer, arch(), placement) == expected
+
+
 @each_flow
 @given(
     st.sampled_from(LAYERS),
