@@ -7,11 +7,12 @@ meanwhile, or after a kill or a full disk, finds the old one or the new one.
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,6 +47,22 @@ def write_atomic(path: Path, content: bytes) -> None:
     """Write a file whole or not at all. Raises InvalidInput when it cannot be written."""
     with replacing(path) as partial:
         partial.write_bytes(content)
+
+
+def move_together(drafts: Sequence[Path], folder: Path) -> list[Path]:
+    """Move finished files that belong together into a folder, under their names; the last one names the others.
+
+    What was in the place of that one goes before anything moves. A kill in between so leaves files that nothing names,
+    never an old one beside new ones that it would be read with. Raises OSError; where a folder lies in the place of a
+    file, before anything is touched.
+    """
+    places = [folder / draft.name for draft in drafts]
+    for place in places:
+        if place.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(place))
+    if len(places) > 1:
+        places[-1].unlink(missing_ok=True)
+    return [draft.replace(place) for draft, place in zip(drafts, places, strict=True)]
 
 
 def is_file(path: Path) -> bool:

@@ -17,6 +17,7 @@ from archsim.config.workload import DatasetSpec, InputSpec, WorkloadSpec
 from archsim.config.workload_file import write_workload
 from archsim.datasets.image_set import MAX_SIDE_PX
 from archsim.errors import InvalidInput, Problem
+from archsim.files import move_together
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.importing.assemble import Assembly, assemble, label_of
@@ -289,6 +290,6 @@ def _write(model: _Model, arrays: dict[str, Any] | None, target: Path) -> list[P
             # Read back with every check, sums that could overflow included, before anything appears.
             workload = load(draft)
             _ = workload.weights if arrays is not None else None
-            return [(draft.with_name(name)).replace(target.with_name(name)) for name in names]
+            return move_together([draft.with_name(name) for name in names], target.parent)
     except OSError as error:
         raise InvalidInput([Problem(str(target), "", f"cannot be written ({error.strerror})")]) from None

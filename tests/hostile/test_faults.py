@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import resource
 import signal
@@ -26,7 +27,7 @@ from archsim.explore.space import Point
 from archsim.explore.store import SweepStore
 from archsim.explore.task import Outcome
 from archsim.explore.traces import _identity
-from archsim.files import replacing, write_atomic
+from archsim.files import move_together, replacing, write_atomic
 from archsim.mapping.cache import cached
 from archsim.network.npz import write_npz
 from archsim.results.read import read_run
@@ -176,6 +177,86 @@ def test_kill_9_while_a_file_is_replaced_again_and_again(tmp_path: Path) -> None
         path.unlink()
     write_atomic(path, b"next")
     assert path.read_bytes() == b"next"
+
+
+class Stopped(BaseException):
+    """Stands for a kill."""
+
+
+@contextlib.contextmanager
+def stopped_after(calls: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A kill after so many files were moved or removed."""
+    left = itertools.count(calls, -1)
+
+    def or_stop(function: Callable[..., object]) -> Callable[..., object]:
+        def called(*arguments: object, **options: object) -> object:
+            if next(left) == 0:
+                raise Stopped
+            return function(*arguments, **options)
+
+        return called
+
+    with monkeypatch.context() as patch, contextlib.suppress(Stopped):
+        for name in ("replace", "unlink"):
+            patch.setattr(Path, name, or_stop(getattr(Path, name)))
+        yield
+
+
+def test_an_import_that_is_stopped_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of two models of the same shapes could be loaded together, and nothing would tell."""
+    pytest.importorskip("onnx")
+    from archsim.importing.onnx_model import Calibrating, import_onnx
+    from tests.onnx_models import pictures, save, vgg
+
+    np.savez(tmp_path / "images.npz", images=pictures(4, 16), labels=np.zeros(4, np.int64))
+    files = [tmp_path / "net.yaml", tmp_path / "net.npz"]
+
+    def take(name: str, mean: float) -> None:
+        source = save(vgg(stages=((4, 1),), hidden=()), tmp_path / f"{name}.onnx")
+        import_onnx(source, files[0], Calibrating(tmp_path / "images.npz", 4, (mean,)))
+
+    def found() -> list[bytes]:
+        return [path.read_bytes() if path.exists() else b"" for path in files]
+
+    take("new", 0.5)
+    new = found()
+    take("old", 0.0)
+    old, outcomes = found(), []
+    assert all(one != other for one, other in zip(old, new, strict=True))
+    while new not in outcomes:
+        with stopped_after(len(outcomes), monkeypatch):
+            take("new", 0.5)
+        outcomes.append(found())
+        if outcomes[-1] not in (old, new):
+            with pytest.raises(InvalidInput, match=r"net\.yaml: no such file"):
+                load(files[0])
+            take("old", 0.0)
+    assert [outcome == old for outcome in outcomes[-3:]] == [False, False, False]
+    assert all(outcome == old for outcome in outcomes[:-3])
+
+
+def test_an_import_where_a_folder_lies_leaves_the_weights(tmp_path: Path) -> None:
+    drafts = tmp_path / "drafts"
+    drafts.mkdir()
+    for name in ("net.npz", "net.yaml"):
+        (drafts / name).write_bytes(b"new")
+    (tmp_path / "net.npz").write_bytes(b"old")
+    (tmp_path / "net.yaml").mkdir()
+    with pytest.raises(IsADirectoryError):
+        move_together([drafts / "net.npz", drafts / "net.yaml"], tmp_path)
+    assert (tmp_path / "net.npz").read_bytes() == b"old"
+
+
+def test_a_file_that_comes_alone_is_there_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "drafts").mkdir()
+    draft, place = tmp_path / "drafts" / "net.yaml", tmp_path / "net.yaml"
+    draft.write_bytes(b"new")
+    place.write_bytes(b"old")
+    with stopped_after(1, monkeypatch):
+        move_together([draft], tmp_path)
+    assert place.read_bytes() == b"new"
 
 
 def test_a_mapping_cache_that_was_damaged_or_cannot_be_written(
