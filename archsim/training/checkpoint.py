@@ -83,12 +83,12 @@ def warm_start(state: TrainState, path: Path) -> None:
 
     Raises InvalidInput where the checkpoint is damaged, or lacks a layer of the trunk, every one listed.
     """
+    own = state.model.state_dict()
     try:
-        found = torch.load(path, map_location=state.device, weights_only=True)["model"]
+        found = torch.load(path, map_location=state.device, weights_only=True)["model"].items()
+        fitting = {name: value for name, value in found if name in own and value.shape == own[name].shape}
     except _DAMAGED as error:
         raise _unusable(path, error) from None
-    own = state.model.state_dict()
-    fitting = {name: value for name, value in found.items() if name in own and value.shape == own[name].shape}
     lacking = [name for name in own if name.startswith("trunk_blocks.") and name not in fitting]
     if lacking:
         layers = sorted({name.split(".")[1].removeprefix("layer/") for name in lacking})
@@ -152,7 +152,17 @@ def load_checkpoint(spec: TrainSpec, device: torch.device, path: Path) -> TrainS
             state.enter_heads()
         state.model.load_state_dict(content["model"])
         state.optimiser.load_state_dict(content["optimiser"])
+        state.epochs_done, state.log = _progress(content)
     except _DAMAGED as error:
         raise _unusable(path, error) from None
-    state.epochs_done, state.log = content["epochs_done"], json.loads(content["log"])
     return state
+
+
+def _progress(content: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
+    """Epochs done and log. Raises one of ``_DAMAGED`` where they are something else."""
+    epochs_done, log = content["epochs_done"], json.loads(content["log"])
+    if not isinstance(epochs_done, int) or epochs_done < 0:
+        raise ValueError(f"epochs_done is {epochs_done!r}")
+    if not isinstance(log, list) or not all(isinstance(record, dict) for record in log):
+        raise ValueError("log holds no records")
+    return epochs_done, log

@@ -18,7 +18,7 @@ from archsim.quantisation.integer import integer_network  # noqa: E402
 from archsim.training import TrainSpec, load_train_spec, train  # noqa: E402
 from archsim.training.augment import augment, cut_out  # noqa: E402
 from archsim.training.calibrate import activation_samples  # noqa: E402
-from archsim.training.checkpoint import load_checkpoint, new_state  # noqa: E402
+from archsim.training.checkpoint import load_checkpoint, new_state, save_checkpoint, warm_start  # noqa: E402
 from archsim.training.data import load_training_data, normalised  # noqa: E402
 from archsim.training.fold import fold  # noqa: E402
 from archsim.training.loop import one_cycle, run_phase  # noqa: E402
@@ -142,6 +142,42 @@ def test_checkpoint_of_another_spec_or_damaged_is_refused(
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InvalidInput, match=r"checkpoint\.pt"):
         load_checkpoint(spec, CPU, path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("epochs_done", None, "'epochs_done'"),
+        ("epochs_done", "2", "epochs_done is '2'"),
+        ("epochs_done", -1, "epochs_done is -1"),
+        ("log", None, "'log'"),
+        ("log", "[{}", "Expecting"),
+        ("log", "{}", "log holds no records"),
+        ("log", "[1]", "log holds no records"),
+    ],
+)
+def test_a_checkpoint_with_damaged_progress_is_refused(
+    spec: TrainSpec, tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    """value None: the key is missing."""
+    path = tmp_path / "digits.checkpoint.pt"
+    save_checkpoint(new_state(spec, CPU), path)
+    content = torch.load(path, weights_only=True)
+    rest = {name: kept for name, kept in content.items() if name != key}
+    torch.save(rest if value is None else {**rest, key: value}, path)
+    with pytest.raises(InvalidInput, match=rf"checkpoint\.pt: found no usable checkpoint \({message}"):
+        load_checkpoint(spec, CPU, path)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_checkpoint_that_holds_no_tensors_is_no_start(
+    spec: TrainSpec, tmp_path: Path, is_there: bool
+) -> None:
+    state = new_state(spec, CPU)
+    name = next(iter(state.model.state_dict()))
+    torch.save({"model": {name: 3} if is_there else 3}, tmp_path / "other.checkpoint.pt")
+    with pytest.raises(InvalidInput, match=r"other\.checkpoint\.pt: found no usable checkpoint"):
+        warm_start(state, tmp_path / "other.checkpoint.pt")
 
 
 def test_held_out_images_are_never_trained_on(spec: TrainSpec, tmp_path: Path) -> None:
