@@ -20,8 +20,12 @@ from archsim.exits.tables import Bools, Floats
 DbpKind = Literal["none", "one_sided", "two_sided"]
 
 
-def best_window(lagrangian: Lagrangian, policy: ExitPolicy, k: int, kind: DbpKind) -> Window | None:
+def best_window(
+    lagrangian: Lagrangian, policy: ExitPolicy, k: int, kind: DbpKind, least: float = 0.0
+) -> Window | None:
     """Best window of candidate k, which is there, with all else fixed; None where pruning does not pay.
+
+    least: by how much the mean cost has to fall, in full costs.
 
     ``one_sided`` bounds the sum from below: the best suffix of the images in the order of their sums. ``two_sided``
     also looks for the best window, and takes it if it gains more than one standard error over the one-sided bound.
@@ -40,7 +44,7 @@ def best_window(lagrangian: Lagrangian, policy: ExitPolicy, k: int, kind: DbpKin
         differ = _inside(window, table.magnitude_sums[:, k]) != _inside(suffix, table.magnitude_sums[:, k])
         if window.gain - suffix.gain > math.sqrt(float((gains[differ] ** 2).sum())):
             chosen = window
-    if chosen.low is None or chosen.gain - chosen.total_gain <= decision_cost:
+    if chosen.low is None or chosen.gain - chosen.total_gain - decision_cost <= least * table.images:
         return None
     return Window(chosen.low, chosen.high)
 
@@ -62,8 +66,10 @@ def _inside(cut: Cut, sums: Keys) -> Bools:
     return Window(cut.low, cut.high).holds(sums)
 
 
-def with_windows(lagrangian: Lagrangian, policy: ExitPolicy, kind: DbpKind) -> ExitPolicy:
-    """The policy with the best window of each of its branches, front to back."""
+def with_windows(
+    lagrangian: Lagrangian, policy: ExitPolicy, kind: DbpKind, least: float = 0.0
+) -> ExitPolicy:
+    """The policy with the best window of each of its branches, front to back. least: as :func:`best_window` has it."""
     for k in policy.chosen:
-        policy = policy.with_window(k, best_window(lagrangian, policy, k, kind))
+        policy = policy.with_window(k, best_window(lagrangian, policy, k, kind, least))
     return policy

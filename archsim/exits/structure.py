@@ -57,7 +57,8 @@ class Search:
     from no branch, from the result of ``sweep`` and from the nested programme, because each start alone ends in local
     optima (on synthetic tables of three branches up to 2 % of the full cost above the exhaustive one, together 0.4 %).
     ``sweep``: line searches over all candidates, back to front, from none on. max_branches: of ``greedy``; None: any.
-    dbp: kind of DBP bounds. epsilon: in full costs. grid: whether thresholds are refined around the bisected price.
+    dbp: kind of DBP bounds. epsilon: in full costs; a DBP bound has to save more, with either method. grid: whether
+    thresholds are refined around the bisected price.
     """
 
     method: Literal["greedy", "sweep"] = "greedy"
@@ -126,7 +127,7 @@ def policy_at_price(lagrangian: Lagrangian, search: Search) -> ExitPolicy:
     )
     if search.dbp != "none":
         for _ in range(_DBP_ROUNDS):
-            policy = with_windows(lagrangian, policy, search.dbp)
+            policy = with_windows(lagrangian, policy, search.dbp, search.epsilon)
             policy = swept(lagrangian, policy, search, policy.chosen)
     return policy
 
@@ -156,7 +157,8 @@ def swept(
             window = policy.windows[k]
             policy = policy.with_branch(k, lagrangian.line_search(policy, k).threshold, window)
             if search.dbp != "none" and policy.thresholds[k] is not None and search.method == "sweep":
-                policy = policy.with_window(k, best_window(lagrangian, policy, k, search.dbp))
+                window = best_window(lagrangian, policy, k, search.dbp, search.epsilon)
+                policy = policy.with_window(k, window)
         value = lagrangian.value(policy)
         if value <= best_value:
             best = policy

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from archsim.exits.controls import auc, dbp_quality, oracle_dbp, oracle_exit, random_skips, spearman
-from archsim.exits.dbp import best_window, with_windows
+from archsim.exits.dbp import DbpKind, best_window, with_windows
 from archsim.exits.line_search import Lagrangian
 from archsim.exits.policy import ExitPolicy, Window, apply_policy, mean_cost_fraction
 from archsim.exits.structure import SWEEP, Search, policy_at_price, swept
@@ -97,6 +97,31 @@ def test_pruning_costs_its_own_decision() -> None:
     dear = table.with_costs(replace(table.costs, dbp=np.array([500.0])))
     assert free is not None
     assert best_window(Lagrangian(dear, 1.0), ExitPolicy((12,), (None,)), 0, "one_sided") is None
+
+
+@pytest.mark.parametrize("kind", ["one_sided", "two_sided"])
+def test_a_bound_has_to_save_more_than_the_least(kind: DbpKind) -> None:
+    table = synthetic_table(3, 500, 1, branch=BRANCH)
+    table = table.with_costs(replace(table.costs, dbp=np.array([2.0])))
+    lagrangian, policy = Lagrangian(table, 1.0), ExitPolicy((12,), (None,))
+    window = best_window(lagrangian, policy, 0, kind)
+    pruned = policy.with_window(0, window)
+    saved = mean_cost_fraction(table, policy) - mean_cost_fraction(table, pruned)
+    assert saved > 0.001
+    for least, expected in ((0.999 * saved, window), (1.001 * saved, None)):
+        assert best_window(lagrangian, policy, 0, kind, least) == expected
+        assert with_windows(lagrangian, policy, kind, least).windows == (expected,)
+
+
+@pytest.mark.parametrize("search", [Search(), SWEEP], ids=lambda search: search.method)
+def test_the_search_asks_of_a_bound_what_it_asks_of_a_branch(search: Search) -> None:
+    lagrangian = Lagrangian(synthetic_table(3, 300, 2, branch=20), 4.0)
+    pruned, plain = (
+        policy_at_price(lagrangian, replace(search, epsilon=epsilon)) for epsilon in (0.003, 0.01)
+    )
+    assert pruned.thresholds == plain.thresholds
+    assert (pruned.windows, plain.windows) == ((Window(39), None), (None, None))
+    assert 0.003 < lagrangian.value(plain) - lagrangian.value(pruned) < 0.01
 
 
 @pytest.mark.parametrize("price", [0.05, 0.5, 5.0])
