@@ -66,9 +66,7 @@ def _inside(cut: Cut, sums: Keys) -> Bools:
     return Window(cut.low, cut.high).holds(sums)
 
 
-def with_windows(
-    lagrangian: Lagrangian, policy: ExitPolicy, kind: DbpKind, least: float = 0.0
-) -> ExitPolicy:
+def with_windows(lagrangian: Lagrangian, policy: ExitPolicy, kind: DbpKind, least: float = 0.0) -> ExitPolicy:
     """The policy with the best window of each of its branches, front to back. least: as :func:`best_window` has it."""
     for k in policy.chosen:
         policy = policy.with_window(k, best_window(lagrangian, policy, k, kind, least))
