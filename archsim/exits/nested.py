@@ -19,8 +19,6 @@ from archsim.exits.policy import ExitPolicy
 from archsim.exits.ranking import Keys
 from archsim.exits.tables import CandidateTable, Floats
 
-_START = -1
-
 
 @dataclass(frozen=True)
 class NestedPolicy:
@@ -49,20 +47,19 @@ def nested_policy(
     grids = [_grid(table, k, thresholds) for k in range(table.count)]
     states = [_State(k, threshold.item()) for k, grid in enumerate(grids) for threshold in grid]
     limit = table.count if max_branches is None else max_branches
-    first, between = _path_gains(lagrangian, grids)
     # gains[s]: best gain of a path of so many branches that ends in state s.
-    gains, came_from = first, [np.full(len(states), _START)]
+    gains, between = _path_gains(lagrangian, grids)
+    came_from: list[npt.NDArray[np.int64]] = []
     best = (0.0, ExitPolicy.without_exits(table.count))
-    for length in range(1, limit + 1):
-        if length > 1:
-            through = gains[:, None] + between
-            came_from.append(through.argmax(axis=0))
-            gains = through.max(axis=0)
-        if not states or not np.isfinite(gains).any():
+    for _ in range(limit):
+        if not np.isfinite(gains).any():
             break
         end = int(gains.argmax())
         if gains[end] > best[0]:
             best = (float(gains[end]), _policy(table, states, came_from, end))
+        through = gains[:, None] + between
+        came_from.append(through.argmax(axis=0))
+        gains = through.max(axis=0)
     return NestedPolicy(best[1], 1 - best[0] / table.images)
 
 
@@ -82,21 +79,18 @@ def _path_gains(lagrangian: Lagrangian, grids: list[Keys]) -> tuple[Floats, Floa
     table, costs = lagrangian.table, lagrangian.table.costs
     starts = np.cumsum([0, *(len(grid) for grid in grids)])
     first, between = np.empty(starts[-1]), np.full((starts[-1], starts[-1]), -np.inf)
-    # Grade of an image at a candidate: how many thresholds of the grid let it go.
+    # Grade of an image at a candidate: how many thresholds of the grid let it go. Some image has the highest grade.
     grades = [np.searchsorted(grid, table.margins[:, k], side="right") for k, grid in enumerate(grids)]
-    worth = (costs.full - costs.trunk) / costs.full + lagrangian.values[:, :-1] - lagrangian.values[:, -1:]
+    worth = (costs.full - costs.trunk) / costs.full + lagrangian.values[:, :-1]
     for k, grid in enumerate(grids):
         states, size, price = slice(starts[k], starts[k + 1]), len(grid) + 1, costs.branch[k] / costs.full
-        gained = np.bincount(grades[k], worth[:, k], size)
-        first[states] = _leaving(gained[None])[0] - price * table.images
-        leaving = _leaving(np.bincount(grades[k], minlength=size)[None])[0]
-        for j in range(k):
-            if table.positions[j] == table.positions[k]:
-                continue
+        first[states] = _leaving(np.bincount(grades[k], worth[:, k])) - price * table.images
+        leaving = _leaving(np.bincount(grades[k]))
+        for j in range(int(np.searchsorted(table.positions, table.positions[k]))):
+            rows = len(grids[j]) + 1
             pairs = grades[j] * size + grades[k]
-            shape, total = (len(grids[j]) + 1, size), (len(grids[j]) + 1) * size
-            gains = np.bincount(pairs, worth[:, k], total).reshape(shape).cumsum(axis=0)[:-1]
-            staying = np.bincount(grades[j], minlength=shape[0]).cumsum()[:-1]
+            gains = np.bincount(pairs, worth[:, k], rows * size).reshape(rows, size).cumsum(axis=0)[:-1]
+            staying = np.bincount(grades[j]).cumsum()[:-1]
             # Later positions at which no fewer images leave: what nesting asks of counts.
             follows = (table.images - staying)[:, None] <= leaving
             found = _leaving(gains) - price * staying[:, None]
@@ -113,8 +107,11 @@ def _leaving(by_grade: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _policy(
     table: CandidateTable, states: list[_State], came_from: list[npt.NDArray[np.int64]], end: int
 ) -> ExitPolicy:
-    policy = ExitPolicy.without_exits(table.count)
+    path = [states[end]]
     for origins in reversed(came_from):
-        policy = policy.with_branch(states[end].candidate, states[end].threshold)
         end = int(origins[end])
+        path.append(states[end])
+    policy = ExitPolicy.without_exits(table.count)
+    for state in path:
+        policy = policy.with_branch(state.candidate, state.threshold)
     return policy
