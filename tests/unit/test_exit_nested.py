@@ -64,12 +64,12 @@ def assumed(lagrangian: Lagrangian, path: Sequence[State]) -> float:
 def test_the_programme_equals_every_path(
     seed: int, positions: int, structures: int, margin_step: int, thresholds: int, limit: int | None
 ) -> None:
-    table = synthetic_table(seed, 9, positions, branch=40, structures=structures)
-    branch = np.linspace(30, 60, table.count)
+    table = synthetic_table(seed, 9, positions, structures=structures)
+    branch = np.linspace(1, 9, table.count)
     table = replace(
         table, margins=table.margins // margin_step, costs=replace(table.costs, branch=branch)
     ).checked()
-    lagrangian = Lagrangian(table, 0.4, 0.5)
+    lagrangian = Lagrangian(table, 3.0, 0.5)
     found = nested_policy(lagrangian, thresholds, limit)
     best = min(assumed(lagrangian, path) for path in paths(table, thresholds, limit or table.count))
     assert found.assumed_value == pytest.approx(min(best, 1.0), abs=1e-12)
