@@ -47,8 +47,8 @@ def oracle_exit(table: CandidateTable, price: float = math.inf, luck_credit: flo
     """
     costs = table.costs.exits + np.append(table.costs.branch, 0.0)
     if math.isinf(price):
-        # Any full network is cheaper than a wrong answer.
-        burden = costs / table.costs.full + np.where(table.correct, 0.0, 2 * costs.max() / table.costs.full)
+        # Any right answer is cheaper than a wrong one.
+        burden = np.where(table.correct, costs, costs + 2 * costs.max())
     else:
         burden = costs / table.costs.full - Lagrangian(table, price, luck_credit).values
     exits = np.argmin(burden, axis=1).astype(np.int64)
@@ -83,10 +83,9 @@ def _by_chance(table: CandidateTable, policy: ExitPolicy, rng: np.random.Generat
     """The table with sums that say nothing: outside the window of a branch as often as those that reach it are."""
     sums = table.magnitude_sums.copy()
     for k in policy.chosen:
-        window = policy.windows[k]
-        if window is not None:
-            met = reaches(table, policy, k)
-            rate = float((~runs(table, policy, k)[met]).mean()) if met.any() else 0.0
+        window, met = policy.windows[k], reaches(table, policy, k)
+        if window is not None and met.any():
+            rate = float((~runs(table, policy, k)[met]).mean())
             sums[:, k] = np.where(rng.random(table.images) < rate, window.low - 1, window.low)
     return replace(table, magnitude_sums=sums)
 
@@ -128,7 +127,7 @@ def spearman(first: Keys, second: Keys) -> float:
     >>> spearman(np.array([1, 2, 3, 4]), np.array([10, 20, 40, 30]))
     0.8
     """
-    if len(first) < 2:
+    if not len(first):
         return math.nan
     a, b = (ranks - ranks.mean() for ranks in (_ranks(first), _ranks(second)))
     spread = math.sqrt(float((a**2).sum() * (b**2).sum()))
