@@ -112,9 +112,7 @@ def apply_policy(table: CandidateTable, policy: ExitPolicy, first: int = 0) -> O
     costs = table.costs
     exits = np.full(table.images, table.count, np.int64)
     spent = np.full(table.images, float(costs.full))
-    for k in reversed(policy.chosen):
-        if k < first:
-            break
+    for k in reversed([k for k in policy.chosen if k >= first]):
         leaving = leaves(table, policy, k)
         exits[leaving] = k
         spent[leaving] = costs.trunk[k]

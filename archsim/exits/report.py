@@ -309,9 +309,10 @@ def _reason(spec: ExitsBuildSpec, half: CandidateTable, chosen: Chosen, k: int) 
         return "no policy with exits met the accuracy"
     if k in searched.chosen:
         return "it was chosen, but certification left it no image"
-    rivals = [half.names[other] for other in searched.chosen if half.positions[other] == half.positions[k]]
-    if rivals:
-        return f"{rivals[0]} at the same position is better"
+    at_position = (other for other in searched.chosen if half.positions[other] == half.positions[k])
+    rival = next(at_position, None)
+    if rival is not None:
+        return f"{half.names[rival]} at the same position is better"
     line = Lagrangian(half, chosen.choice.price, spec.accuracy.luck_credit).line_search(searched, k)
     if line.threshold is None:
         return "at no threshold it earns what it costs"
