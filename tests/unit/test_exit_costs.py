@@ -14,6 +14,7 @@ from archsim.datasets import load_images
 from archsim.datasets.image_set import ImageBatch
 from archsim.energy.table import resolve
 from archsim.errors import InvalidInput
+from archsim.exits import costs as module
 from archsim.exits.costs import Machine, SimulatedObjective, counted_costs, record_costs, simulated_costs
 from archsim.exits.policy import ExitPolicy, Window, apply_policy
 from archsim.exits.tables import table_of_trace
@@ -162,6 +163,44 @@ def test_costs_of_branches_on_the_array(arch: str) -> None:
     if arch == "conventional-ee":  # the classifier reads a tensor of its own
         with pytest.raises(InvalidInput, match="no zero map of this tensor"):
             simulated_costs(network, target, lacking, "cycles")
+
+
+@pytest.mark.parametrize(
+    ("leaving", "staying", "decided", "skipped", "expected"),
+    [
+        (40.0, 110.0, 113.0, 105.0, (30.0, 10.0, 2.0, 3.0)),
+        (40.0, 99.5, 99.0, 90.0, (40.0, 0.0, 0.0, 0.0)),  # what is cheaper with a branch costs nothing
+        (5.0, 110.0, 110.25, 100.5, (0.0, 10.0, 0.25, 0.25)),
+    ],
+)
+def test_costs_are_differences_of_paths(
+    monkeypatch: pytest.MonkeyPatch,
+    network: Network,
+    trace: FunctionalTrace,
+    leaving: float,
+    staying: float,
+    decided: float,
+    skipped: float,
+    expected: tuple[float, float, float, float],
+) -> None:
+    """(trunk, branch, tap, dbp) where the network without branches costs 100."""
+
+    def path(network: Network, *_: object, leaves: bool, skips: bool = False) -> float:
+        if not network.branches:
+            return 100.0
+        (branch,) = network.branches
+        if branch.dbp is None:
+            return leaving if leaves else staying
+        return skipped if skips else decided
+
+    monkeypatch.setattr(module, "_mean_cost", path)
+    target = machine("locoexnet-65nm")
+    costs = simulated_costs(network, target, trace, "cycles")
+    assert (costs.objective, costs.unit, costs.full) == ("cycles", "cycle", 100.0)
+    for k in range(len(network.branches)):
+        assert (costs.trunk[k], costs.branch[k], costs.tap[k], costs.dbp[k]) == expected
+    nothing = simulated_costs(replace(network, branches=()), target, trace, "energy")
+    assert (nothing.trunk.shape, nothing.dbp.shape, nothing.unit) == ((0,), (0,), "pJ")
 
 
 def test_a_lazy_trace_is_refused(network: Network) -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from archsim.exits.cross_fit import PRICES, cheapest_fitted, cross_fitted, fold_rows
-from archsim.exits.policy import apply_policy
-from archsim.exits.structure import AccuracyGoal, Search, choose, compare
+from archsim.exits.line_search import Lagrangian
+from archsim.exits.policy import ExitPolicy, apply_policy
+from archsim.exits.structure import AccuracyGoal, Search, choose, compare, policy_at_price
+from archsim.functional.statistics import PairedTest
 from tests.exit_tables import synthetic_table
 
 SEARCH = Search(max_branches=3, dbp="none", grid=False)
@@ -61,6 +63,63 @@ def test_without_any_gain_nothing_leaves() -> None:
     impossible = AccuracyGoal(max_loss=-1.0)
     choice, fit = cross_fitted(table, impossible, SEARCH, seed=1, folds=3)
     assert choice.policy.chosen == () and fit.price is None and fit.comparison.delta == 0
+
+
+def test_prices_fall_by_a_quarter_from_a_thousand_to_one() -> None:
+    assert len(PRICES) == 25
+    assert PRICES == pytest.approx([10 ** (3 - step / 8) for step in range(25)], rel=1e-12)
+
+
+def test_folds_are_the_shuffle_of_their_own_stream() -> None:
+    order = np.random.default_rng([2, 7]).permutation(11).tolist()
+    parts = [order[:4], order[4:8], order[8:]]
+    assert [rows.tolist() for rows in fold_rows(11, 3, seed=2)] == [sorted(part) for part in parts]
+
+
+class Scripted(AccuracyGoal):
+    """A goal that is met as often as it is told, and again after the first miss."""
+
+    calls: list[PairedTest]
+
+    def is_met(self, comparison: PairedTest) -> bool:
+        self.calls.append(comparison)
+        return len(self.calls) != self.max_loss
+
+
+def scripted(misses: int) -> Scripted:
+    goal = Scripted(float(misses), luck_credit=0.25)
+    object.__setattr__(goal, "calls", [])
+    return goal
+
+
+@pytest.mark.parametrize("misses", [1, 3])
+def test_prices_end_at_the_first_that_misses_the_goal(misses: int) -> None:
+    table = synthetic_table(3, 90, 2)
+    goal = scripted(misses)
+    choice, fit = cross_fitted(table, goal, SEARCH, seed=1, folds=3)
+    assert len(goal.calls) == misses
+    if misses == 1:
+        assert (choice.policy, choice.price) == (ExitPolicy.without_exits(2), 1000.0)
+        assert (fit.price, fit.cost_fraction, fit.folds) == (None, 1.0, 3)
+        assert (fit.comparison.b, fit.comparison.c, fit.comparison.n) == (0, 0, 90)
+    else:
+        assert choice.price == fit.price == PRICES[1]
+        assert choice.policy == policy_at_price(Lagrangian(table, PRICES[1], 0.25), SEARCH)
+
+
+def test_what_folds_say_is_what_the_policies_of_the_others_do() -> None:
+    table = synthetic_table(3, 90, 2)
+    _, fit = cross_fitted(table, scripted(2), SEARCH, seed=1, folds=3)
+    costs, right = np.zeros(90), np.zeros(90, bool)
+    for rows in fold_rows(90, 3, seed=1):
+        others = table.rows(np.array([row for row in range(90) if row not in rows]))
+        policy = policy_at_price(Lagrangian(others, 1000.0, 0.25), SEARCH)
+        outcome = apply_policy(table, policy)
+        costs[rows], right[rows] = outcome.costs[rows], outcome.correct[rows]
+    full = table.correct[:, -1]
+    assert (fit.comparison.b, fit.comparison.c) == (int((full & ~right).sum()), int((right & ~full).sum()))
+    assert fit.cost_fraction == pytest.approx(costs.mean() / 1000, rel=1e-12)
+    assert 0 < fit.cost_fraction < 1
 
 
 @pytest.mark.slow

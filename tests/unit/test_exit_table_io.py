@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,11 @@ def test_all_faults_are_named(tmp_path: Path) -> None:
     ("changes", "expected"),
     [
         ({"schema": "archsim.exit-table/2"}, ["header.schema"]),
+        ({"schema": "archsim.exit-table/0"}, ["header.schema"]),
+        ({"schema": None, "names": None}, ["header.schema"]),
+        ({"structures": {}, "objective": None}, ["header.structures", "header.objective"]),
+        ({"full": 1000}, ["header.full"]),
+        ({"magnitude_sums": "int32"}, ["header.magnitude_sums"]),
         ({"names": "a", "full": None}, ["header.names", "header.full"]),
         ({"names": [1], "unit": 3}, ["header.names", "header.unit"]),
         ({"margins": "object"}, ["header.margins"]),
@@ -88,6 +94,32 @@ def test_a_bad_header_is_refused(tmp_path: Path, changes: dict[str, Any], expect
 
 def test_the_header_of_the_test_is_a_good_one(tmp_path: Path) -> None:
     assert load_table(stored(tmp_path / "t.npz", header=header())).names == TABLE.names
+
+
+def test_as_many_candidates_as_the_header_allows(tmp_path: Path) -> None:
+    most = stored(tmp_path / "t.npz", header=header(names=["a"] * 10_000))
+    assert "header.names" not in keys(most), "what it lacks are the arrays of so many"
+
+
+def test_a_table_without_images_is_refused(tmp_path: Path) -> None:
+    save_table(tmp_path / "t.npz", TABLE.rows(np.arange(0)))
+    with pytest.raises(InvalidInput, match="final_correct: found 0 images, expected 1 "):
+        load_table(tmp_path / "t.npz")
+
+
+@pytest.mark.parametrize("names", [list(TABLE.names), ["a"], []])
+def test_images_are_bounded_before_anything_is_read(tmp_path: Path, names: list[str]) -> None:
+    """So many that images times candidates is at most 2^30; the file claims them in the head of one array."""
+    most = (1 << 30) // max(len(names), 1)
+    for images, refused in ((most, False), (most + 1, True)):
+        path = stored(tmp_path / "t.npz", header=header(names=names), final_correct=None)
+        with zipfile.ZipFile(path, "a") as archive, archive.open("final_correct.npy", "w") as stream:
+            claim = {"descr": "|b1", "fortran_order": False, "shape": (images,)}
+            np.lib.format.write_array_header_1_0(stream, claim)
+        with pytest.raises(InvalidInput) as caught:
+            load_table(path)
+        messages = [problem.message for problem in caught.value.problems]
+        assert (messages == [f"found {images} images, expected 1 .. {most}"]) is refused, messages
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
