@@ -9,52 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 
 from archsim import api
-from archsim.cli.main import cli
 from archsim.exits import runs
 from archsim.exits.table_io import load_table
 from tests.builders import build, tiny_document, write_workload
-
-
-def branch(name: str, after: str) -> dict[str, Any]:
-    head = [{"name": "gap", "op": "global_avg_pool"}, {"name": "fc", "op": "linear", "units": 4}]
-    return {"name": name, "after": after, "layers": head, "threshold": 7, "dbp": {"min_sum": 3}}
+from tests.exit_builds import agreeing_workload, branch, exits, spec
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with ``tiny.yaml``: two candidates, the first of which agrees with the labels, and 900 images."""
-    path = write_workload(
-        tmp_path, tiny_document(branches=[branch("early", "pool1"), branch("late", "gap")]), images=900
-    )
-    # Labels as the first branch says: then it is worth keeping whatever random weights compute.
-    trace_file = tmp_path / "trace.npz"
-    api.evaluate(path, save_trace=trace_file)
-    with np.load(trace_file) as trace:
-        labels = trace["exits/early/predictions"]
-    with np.load(tmp_path / "tiny.images.npz") as images:
-        np.savez(tmp_path / "tiny.images.npz", images=images["images"], labels=labels)
-    trace_file.unlink()
-    return tmp_path
-
-
-def spec(folder: Path, **changes: Any) -> Path:
-    content = {
-        "schema": "archsim.exits/1",
-        "name": "small",
-        "workload": "tiny.yaml",
-        "accuracy": {"max_loss": 0.02},
-        **changes,
-    }
-    path = folder / "small.spec.yaml"
-    path.write_text(yaml.safe_dump(content))
-    return path
-
-
-def exits(*words: object) -> Result:
-    return CliRunner().invoke(cli, ["exits", "build", *(str(word) for word in words)])
+    return agreeing_workload(tmp_path)
 
 
 @pytest.mark.parametrize("objective", ["energy", "cycles", "macs", "parameters"])
