@@ -48,6 +48,7 @@ def refused(path: Path) -> str:
     return result.stderr
 
 
+FEW = {"held_out": 20}
 UNCERTIFIED = {"max_loss": 0.0, "certify": False, "standard_errors": 0.0}
 
 
@@ -58,6 +59,7 @@ def test_costs_are_measured_on_the_accelerator_and_by_the_table_of_the_spec(fold
         workload="elsewhere.yaml",
         energy_table="65nm-dram-8pj-per-bit",
         cost_images=1,
+        data=FEW,
         accuracy=UNCERTIFIED,
         search={"candidates": ["early"]},
     )
@@ -66,7 +68,7 @@ def test_costs_are_measured_on_the_accelerator_and_by_the_table_of_the_spec(fold
 
 
 def test_the_accelerator_names_its_table_unless_the_spec_does(folder: Path) -> None:
-    path = spec(folder, cost_images=1, accuracy=UNCERTIFIED, search={"candidates": []})
+    path = spec(folder, cost_images=1, data=FEW, accuracy=UNCERTIFIED, search={"candidates": []})
     assert report(path)["energy_table"] == "65nm"
 
 
@@ -76,7 +78,8 @@ def test_an_accelerator_measures_with_exits_and_pruning_alone(folder: Path, part
     (folder / "half.yaml").write_text(yaml.safe_dump(arch))
     path = spec(folder, arch="half.yaml")
     assert "arch: found exits or dbp disabled in half, expected both enabled" in refused(path)
-    assert report(spec(folder, arch="half.yaml", objective="macs", accuracy=UNCERTIFIED))["arch"] is None
+    counted = spec(folder, arch="half.yaml", objective="macs", data=FEW, accuracy=UNCERTIFIED)
+    assert report(counted)["arch"] is None
 
 
 def test_half_of_the_images_must_be_enough_to_certify(folder: Path) -> None:
@@ -98,7 +101,7 @@ def test_few_images_are_enough_where_nothing_is_certified(folder: Path, accuracy
     path = spec(
         folder,
         objective="macs",
-        data={"held_out": 20},
+        data=FEW,
         accuracy=accuracy,
         search={"candidates": candidates},
     )
