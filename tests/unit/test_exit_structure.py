@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from archsim.exits import structure
 from archsim.exits.dbp import with_windows
 from archsim.exits.line_search import Lagrangian
 from archsim.exits.policy import ExitPolicy
@@ -132,6 +133,27 @@ def test_a_sweep_ends_where_no_threshold_improves(seed: int) -> None:
     for k, threshold in itertools.product(range(4), range(-60, 60)):
         assert lagrangian.value(policy.with_branch(k, threshold)) >= found - 1e-12
     assert policy_at_price(lagrangian, replace(SWEEP, dbp="none")) == policy
+
+
+@pytest.mark.parametrize("seed", [0, 2, 6])
+def test_a_sweep_goes_on_while_thresholds_improve(seed: int) -> None:
+    """On tables on which the third round still finds something."""
+    lagrangian = Lagrangian(synthetic_table(seed, 40, 6, branch=2), 3.0, CREDIT)
+    policy = swept(lagrangian, ExitPolicy.without_exits(6), GREEDY, tuple(range(6)))
+    assert swept(lagrangian, policy, GREEDY, tuple(range(6))) == policy
+
+
+@pytest.mark.parametrize(("seed", "best"), [(1, 0), (3, 1)])
+def test_a_sweep_keeps_its_best_round(monkeypatch: pytest.MonkeyPatch, seed: int, best: int) -> None:
+    """Windows save costs whatever answers are worth, and so may raise J."""
+    lagrangian = Lagrangian(synthetic_table(seed, 40, 2, branch=30), 3.0, CREDIT)
+    none, rounds = ExitPolicy.without_exits(2), []
+    found = swept(lagrangian, none, SWEEP, (0, 1))
+    monkeypatch.setattr(structure, "_SWEEPS", 1)
+    for _ in range(best + 2):
+        rounds.append(swept(lagrangian, rounds[-1] if rounds else none, SWEEP, (0, 1)))
+    assert lagrangian.value(rounds[-1]) > lagrangian.value(rounds[best])
+    assert found == rounds[best]
 
 
 def test_a_sweep_leaves_filled_positions_and_goes_on_before_them() -> None:
