@@ -32,8 +32,7 @@ class Ranking:
     def __init__(self, keys: Keys) -> None:
         self.order = np.argsort(-keys, kind="stable")
         self.keys = keys[self.order]
-        is_end = np.append(self.keys[1:] != self.keys[:-1], True) if len(keys) else np.empty(0, np.bool_)
-        self._ends = np.flatnonzero(is_end)
+        self._ends = np.flatnonzero(np.append(self.keys[1:] != self.keys[:-1], True))
 
     def best_cut(self, gains: Floats) -> Cut:
         """The cut t with the largest positive sum of ``gains`` (N,) over ``key >= t``; the shortest one of equals.
@@ -44,9 +43,11 @@ class Ranking:
         >>> Ranking(np.array([5, 9, 7])).best_cut(np.array([-4.0, 1.0, 2.0]))
         Cut(low=7, high=None, gain=3.0, total_gain=-1.0)
         """
+        if not len(self.keys):
+            return Cut(None, None, 0.0, 0.0)
         sums = np.cumsum(gains[self.order])
-        total = float(sums[-1]) if len(sums) else 0.0
-        if not len(sums) or sums[self._ends].max() <= 0:
+        total = float(sums[-1])
+        if sums[self._ends].max() <= 0:
             return Cut(None, None, 0.0, total)
         end = self._ends[int(np.argmax(sums[self._ends]))]
         return Cut(self.keys[end].item(), None, float(sums[end]), total)

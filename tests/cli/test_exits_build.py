@@ -111,9 +111,7 @@ def test_few_images_are_enough_where_nothing_is_certified(folder: Path, accuracy
 
 
 def test_without_candidates_folds_have_nothing_to_tell(folder: Path) -> None:
-    path = spec(
-        folder, objective="macs", accuracy={"max_loss": 0, "folds": 2}, search={"candidates": []}
-    )
+    path = spec(folder, objective="macs", accuracy={"max_loss": 0, "folds": 2}, search={"candidates": []})
     found = report(path)
     assert (found["cross_fit"], found["branches"], found["certified"]) == (None, [], False)
 

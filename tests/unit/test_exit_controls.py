@@ -103,7 +103,10 @@ def test_skips_by_chance_are_as_many_as_those_of_the_window() -> None:
                         leaves_at = k
             costs.append(cost + COSTS.exits[leaves_at])
             right.append(TABLE.correct[image, leaves_at])
-    assert random_skips(TABLE, policy, seed=11) == (pytest.approx(np.mean(costs)), pytest.approx(np.mean(right)))
+    assert random_skips(TABLE, policy, seed=11) == (
+        pytest.approx(np.mean(costs)),
+        pytest.approx(np.mean(right)),
+    )
 
 
 def test_a_branch_that_no_image_reaches_is_skipped_by_none() -> None:

@@ -67,7 +67,7 @@ def test_without_any_gain_nothing_leaves() -> None:
 
 def test_prices_fall_by_a_quarter_from_a_thousand_to_one() -> None:
     assert len(PRICES) == 25
-    assert PRICES == pytest.approx([10 ** (3 - step / 8) for step in range(25)], rel=1e-12)
+    assert list(PRICES) == pytest.approx([10 ** (3 - step / 8) for step in range(25)], rel=1e-12)
 
 
 def test_folds_are_the_shuffle_of_their_own_stream() -> None:

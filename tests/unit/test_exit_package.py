@@ -1,4 +1,4 @@
-"""What is left of a workload: another end of the trunk, branches with their numbers, weights and traces that are shared."""
+"""What is left of a workload: another end of the trunk, branches with their numbers, files that are shared."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ BRANCHES = [
     {"name": "a", "after": "conv2", "layers": head()},
     {"name": "late", "after": "gap", "layers": head()},
 ]
-KEYS = {"conv": ("weight", "bias", "multiplier", "shift"), "fc": ("weight", "bias"), "gap": ("multiplier", "shift")}
+KEYS = {
+    "conv": ("weight", "bias", "multiplier", "shift"),
+    "fc": ("weight", "bias"),
+    "gap": ("multiplier", "shift"),
+}
 
 
 def keys(*layers: str) -> set[str]:
@@ -154,7 +158,9 @@ def written(path: Path) -> dict[str, Any]:
 
 def beside(folder: Path, name: str, **changes: np.ndarray) -> Workload:
     """A workload in the output folder, of the same network less its last branch, with some arrays of its own."""
-    document = tiny_document(name=name, branches=BRANCHES[:3], weights=f"{name}.npz", images=f"{name}.images.npz")
+    document = tiny_document(
+        name=name, branches=BRANCHES[:3], weights=f"{name}.npz", images=f"{name}.images.npz"
+    )
     write_workload(folder, document, images=IMAGES)
     with np.load(folder / f"{name}.npz") as file:
         arrays = {**file, **changes}
@@ -185,7 +191,9 @@ def same(workload: Workload, key: str, array: np.ndarray) -> bool:
     return key in found and bool((found[key] == array).all())
 
 
-def test_where_everything_is_held_nothing_is_written(tmp_path: Path, workload: Workload, ending: Ending) -> None:
+def test_where_everything_is_held_nothing_is_written(
+    tmp_path: Path, workload: Workload, ending: Ending
+) -> None:
     out = tmp_path / "out"
     plain = beside(out, "plain", **{key: array for key, array in ending.arrays.items() if "late" not in key})
     bare = kept(workload, ending, ExitPolicy.without_exits(3))

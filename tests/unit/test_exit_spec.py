@@ -155,7 +155,7 @@ def test_a_split_that_a_source_lacks_is_refused(folder: Path) -> None:
     with np.load(folder / "tiny.images.npz") as shipped:
         np.savez(folder / "parts.npz", **shipped, split_a=np.arange(20), split_b=np.arange(20, 30))
     assert [len(read(folder, source="parts.npz", split=split)) for split in ("a", "b")] == [20, 10]
-    with pytest.raises(InvalidInput, match='parts.npz has no split "held_out"'):
+    with pytest.raises(InvalidInput, match=r'parts\.npz has no split "held_out"'):
         read(folder, source="parts.npz")
 
 

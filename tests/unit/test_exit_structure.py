@@ -68,14 +68,15 @@ def test_a_goal_bounds_the_loss_less_its_standard_errors(
 def test_what_is_searched_unless_told_otherwise() -> None:
     assert AccuracyGoal(0.01) == AccuracyGoal(0.01, luck_credit=0.5, standard_errors=1.6448536269514722)
     assert Search() == Search("greedy", None, "one_sided", 2e-4, grid=True)
-    assert SWEEP == Search("sweep", None, "one_sided", 2e-4, grid=False)
+    assert replace(SWEEP, dbp="none") == Search("sweep", None, "none", 2e-4, grid=False)
+    assert SWEEP.dbp == "one_sided"
     goal = AccuracyGoal(0.0, standard_errors=0)
     assert choose_policy(TEN, goal).chosen == (0,)
     assert choose_policy(TEN, goal, Search(max_branches=0)).chosen == ()
 
 
 TEN = table_of([range(10, 0, -1)], [[1] * 6 + [0] * 4], [400], [100])
-"""Six of ten images are right at the branch and save 0.6 each, which costs 0.1 for all; the four others save as much."""
+"""Six of ten images are right at the branch and save 0.6 each, which costs 0.1 for all; the others save as much."""
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,9 @@ def test_what_gains_nothing_is_not_inserted() -> None:
 def test_an_insertion_must_gain_more_than_epsilon(epsilon: float, chosen: tuple[int, ...]) -> None:
     """Of ten images six save 0.6 and all pay 0.1: J falls by 0.26."""
     lagrangian = Lagrangian(TEN, 9.0)
-    assert _improved(lagrangian, ExitPolicy.without_exits(1), replace(GREEDY, epsilon=epsilon)).chosen == chosen
+    assert (
+        _improved(lagrangian, ExitPolicy.without_exits(1), replace(GREEDY, epsilon=epsilon)).chosen == chosen
+    )
 
 
 TWO = table_of(

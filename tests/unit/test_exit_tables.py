@@ -86,7 +86,11 @@ def test_a_policy_is_changed_one_candidate_at_a_time() -> None:
     assert policy.chosen == (0, 2)
     assert policy.with_branch(1, 7, Window(2)).windows == (None, Window(2), Window(4))
     assert policy.with_branch(2, 0) == ExitPolicy((1, None, 0), (None, None, None))
-    assert policy.with_branch(2, None, Window(1)) == policy.without(2) == ExitPolicy((1, None, None), (None,) * 3)
+    assert (
+        policy.with_branch(2, None, Window(1))
+        == policy.without(2)
+        == ExitPolicy((1, None, None), (None,) * 3)
+    )
     assert policy.with_window(0, Window(5)) == ExitPolicy((1, None, 3), (Window(5), None, Window(4)))
     assert ExitPolicy.without_exits(2) == ExitPolicy((None, None), (None, None))
 
@@ -106,7 +110,12 @@ def test_what_a_policy_does_to_each_image() -> None:
     assert runs(TABLE, POLICY, 1).tolist() == [False, True, True, False]
     assert leaves(TABLE, POLICY, 0).tolist() == [True, True, False, False]
     assert not leaves(TABLE, POLICY.without(0), 0).any()
-    assert reaches(TABLE, POLICY, 0).all() and reaches(TABLE, POLICY, 1).tolist() == [False, False, True, True]
+    assert reaches(TABLE, POLICY, 0).all() and reaches(TABLE, POLICY, 1).tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]
     outcome = apply_policy(TABLE, POLICY)
     assert outcome.exits.tolist() == [0, 0, 2, 2]
     assert outcome.costs.tolist() == [256 + 17, 256 + 17, 1024 + 3 + 35, 1024 + 17 + 7]
@@ -148,7 +157,11 @@ def test_what_an_image_gains_by_leaving() -> None:
 def test_a_threshold_must_earn_more_than_its_branch_costs() -> None:
     """Three images reach a branch of 16; one of them saves 512."""
     policy = ExitPolicy.without_exits(2).with_branch(0, 9)
-    for branch, expected in ((170.0, Line(8, 2 / 1024)), (512 / 3, Line(None, 0.0)), (171.0, Line(None, 0.0))):
+    for branch, expected in (
+        (170.0, Line(8, 2 / 1024)),
+        (512 / 3, Line(None, 0.0)),
+        (171.0, Line(None, 0.0)),
+    ):
         table = replace(
             TABLE,
             margins=np.array([[9, 9], [5, 8], [5, 3], [1, 3]]),
@@ -196,9 +209,7 @@ def test_no_images_gain_nothing() -> None:
 def pruning(saved: float, branch: float, dbp: float, sums: list[int]) -> Lagrangian:
     """Eight images at one branch, of which those with an odd number leave and save so much."""
     margins = np.array([[image % 2] for image in range(8)])
-    costs = Costs(
-        "macs", "MAC", 1024.0, *(np.array([value]) for value in (1024.0 - saved, branch, 8.0, dbp))
-    )
+    costs = Costs("macs", "MAC", 1024.0, *(np.array([value]) for value in (1024.0 - saved, branch, 8.0, dbp)))
     table = CandidateTable(
         ("a",), ("gap",), np.array([0]), margins, np.array(sums)[:, None], np.ones((8, 2), bool), costs
     )
