@@ -58,8 +58,8 @@ class Search:
     optima (on synthetic tables of three branches up to 2 % of the full cost above the exhaustive one, together 0.4 %).
     ``sweep``: line searches over all candidates, back to front, from none on. max_branches: of ``greedy``; None: any.
     dbp: kind of DBP bounds; ``greedy`` chooses them for the branches that it found, sweeps thresholds, and both again.
-    epsilon: in full costs; a DBP bound has to save more, with either method. grid: whether thresholds are refined around
-    the bisected price.
+    epsilon: in full costs; a DBP bound has to save more, with either method. grid: whether thresholds are refined
+    around the bisected price.
     """
 
     method: Literal["greedy", "sweep"] = "greedy"

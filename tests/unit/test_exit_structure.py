@@ -118,7 +118,7 @@ def test_windows_and_thresholds_follow_each_other_twice() -> None:
     search = Search()
     policy, found = policy_at_price(lagrangian, replace(search, dbp="none")), []
     for _ in range(3):
-        policy = with_windows(lagrangian, policy, "one_sided")
+        policy = with_windows(lagrangian, policy, "one_sided", search.epsilon)
         policy = swept(lagrangian, policy, search, policy.chosen)
         found.append(policy)
     assert found[0] != found[1] != found[2]
