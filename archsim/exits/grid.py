@@ -33,7 +33,7 @@ def refined(table: CandidateTable, policy: ExitPolicy, feasible: Feasible) -> Ex
             if neighbour_cost < cost and feasible(neighbour):
                 cost, found = neighbour_cost, neighbour
         if found is policy:
-            break
+            return policy
         policy = found
     return policy
 

@@ -46,14 +46,13 @@ def nested_policy(
     table = lagrangian.table
     grids = [_grid(table, k, thresholds) for k in range(table.count)]
     states = [_State(k, threshold.item()) for k, grid in enumerate(grids) for threshold in grid]
-    limit = table.count if max_branches is None else max_branches
+    longest = len(np.unique(table.positions))
+    limit = longest if max_branches is None else min(max_branches, longest)
     # gains[s]: best gain of a path of so many branches that ends in state s.
     gains, between = _path_gains(lagrangian, grids)
     came_from: list[npt.NDArray[np.int64]] = []
     best = (0.0, ExitPolicy.without_exits(table.count))
     for _ in range(limit):
-        if not np.isfinite(gains).any():
-            break
         end = int(gains.argmax())
         if gains[end] > best[0]:
             best = (float(gains[end]), _policy(table, states, came_from, end))

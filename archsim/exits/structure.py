@@ -164,7 +164,7 @@ def swept(
         if value <= best_value:
             best = policy
         if value >= best_value - _ROUNDING:
-            break
+            return best
         best_value = value
     return best
 
