@@ -63,3 +63,10 @@ def test_every_cut_is_told_the_cheapest_first() -> None:
     assert [cut.cost_fraction for cut in found] == [0.22, 0.32, 1.01], "what is not cheaper is no cut"
     assert [cut.accuracy for cut in found] == [0.98, 0.95, 1.0]
     assert dataclasses.astuple(found[1].paired.discordant) == (5, 2)
+
+
+def test_what_costs_as_much_is_no_cut() -> None:
+    """The branch c costs 20 behind a trunk of 980, the network without branches 1000."""
+    found = cuts(NETWORK, table((5, 5, 0), trunk=(300, 200, 980)), AccuracyGoal(0.0, standard_errors=0))
+    assert [(cut.name, cut.cost_fraction, cut.met) for cut in found][-1] == ("c", 1.0, False)
+    assert shortest(found) is None
