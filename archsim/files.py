@@ -11,9 +11,11 @@ import errno
 import gzip
 import io
 import os
+import shutil
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from archsim.errors import InvalidInput, Problem
@@ -49,20 +51,42 @@ def write_atomic(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
 
 
-def move_together(drafts: Sequence[Path], folder: Path) -> list[Path]:
-    """Move finished files that belong together into a folder, under their names; the last one names the others.
+@contextmanager
+def replacing_together(last: Path) -> Iterator[Path]:
+    """A folder for new files, which take their places beside ``last`` when the block ends without an exception.
 
-    What was in the place of that one goes before anything moves. A kill in between so leaves files that nothing names,
-    never an old one beside new ones that it would be read with. Raises OSError; where a folder lies in the place of a
-    file, before anything is touched.
+    ``last`` names the others: what is in its place goes before anything moves, and it moves at the end. A kill in
+    between leaves files that nothing names, never old ones beside new ones that they would be read with. Folders that
+    are missing are made. Raises InvalidInput as :func:`replacing` does, and where a folder lies in the place of a file;
+    nothing is touched then.
     """
+    folder = last.parent / f".{last.name}.{os.getpid()}.drafts"
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        _move_together(sorted(folder.iterdir(), key=lambda draft: draft.name == last.name), last.parent)
+    except InvalidInput as error:
+        moved = [
+            replace(each, where=each.where.replace(str(folder), str(last.parent))) for each in error.problems
+        ]
+        raise InvalidInput(moved) from None
+    except OSError as error:
+        message = f"cannot be written ({error.strerror or error})"
+        raise InvalidInput([Problem(str(last), "", message, "choose another path")]) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_together(drafts: Sequence[Path], folder: Path) -> None:
     places = [folder / draft.name for draft in drafts]
     for place in places:
         if place.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(place))
     if len(places) > 1:
         places[-1].unlink(missing_ok=True)
-    return [draft.replace(place) for draft, place in zip(drafts, places, strict=True)]
+    for draft, place in zip(drafts, places, strict=True):
+        draft.replace(place)
 
 
 def is_file(path: Path) -> bool:

@@ -17,7 +17,7 @@ from archsim.exits.export import kept_branches, without_branches
 from archsim.exits.policy import ExitPolicy
 from archsim.exits.spec import ExitsBuildSpec
 from archsim.exits.tables import CandidateTable
-from archsim.files import replacing
+from archsim.files import replacing_together
 from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import load_trace, parts_of, save_trace
 from archsim.network.build import build_network
@@ -70,25 +70,17 @@ def write_package(
     zero maps are named instead of written where they are the same. Raises InvalidInput where they are of other images.
     """
     name = kept.spec.name
-    out_dir.mkdir(parents=True, exist_ok=True)
-    weights = _write_weights(kept, shared, out_dir)
-    traces = [] if trace is None else _write_trace(kept, trace, shared, out_dir)
-    copied = None if images is None else out_dir / f"{name}-images.npz"
-    names = {
-        "weights": _as_key(weights),
-        "trace": _as_key(traces),
-        "images": None if copied is None else copied.name,
-    }
-    files = [
-        out_dir / f"{name}.yaml",
-        *(path for path in (*weights, *traces) if path.name.startswith(f"{name}.")),
-    ]
-    if images is not None and copied is not None:
-        files.append(copied)
-        with replacing(copied) as partial:
-            shutil.copyfile(images, partial)
-    write_workload(files[0], kept.spec.model_copy(update=names))
-    return files
+    place = out_dir / f"{name}.yaml"
+    with replacing_together(place) as drafts:
+        weights = _write_weights(kept, shared, drafts)
+        traces = [] if trace is None else _write_trace(kept, trace, shared, drafts)
+        copied = None if images is None else f"{name}-images.npz"
+        if images is not None and copied is not None:
+            shutil.copyfile(images, drafts / copied)
+        names = {"weights": _as_key(weights), "trace": _as_key(traces), "images": copied}
+        write_workload(drafts / place.name, kept.spec.model_copy(update=names))
+    own = [path.name for path in (*weights, *traces) if path.parent == drafts]
+    return [place, *(out_dir / name for name in (*own, *([copied] if copied else ())))]
 
 
 def _as_key(paths: Sequence[Path]) -> str | list[str] | None:
@@ -96,7 +88,7 @@ def _as_key(paths: Sequence[Path]) -> str | list[str] | None:
     return names if len(names) > 1 else next(iter(names), None)
 
 
-def _write_weights(kept: KeptWorkload, shared: Sequence[Workload], out_dir: Path) -> list[Path]:
+def _write_weights(kept: KeptWorkload, shared: Sequence[Workload], folder: Path) -> list[Path]:
     """The files that hold the weights together: those that are shared, then the workload's own if anything is left."""
     own, files = kept.weights.arrays(), dict[Path, None]()
     for workload in shared:
@@ -105,14 +97,14 @@ def _write_weights(kept: KeptWorkload, shared: Sequence[Workload], out_dir: Path
                 del own[key]
                 files |= dict.fromkeys(workload.loaded.weights_paths)
     if own:
-        path = out_dir / f"{kept.spec.name}.npz"
+        path = folder / f"{kept.spec.name}.npz"
         write_npz(path, own)
         files[path] = None
     return list(files)
 
 
 def _write_trace(
-    kept: KeptWorkload, trace: FunctionalTrace, shared: Sequence[Workload], out_dir: Path
+    kept: KeptWorkload, trace: FunctionalTrace, shared: Sequence[Workload], folder: Path
 ) -> list[Path]:
     """The same for the trace."""
     hashes = tensor_hashes(kept.network, kept.weights)
@@ -124,7 +116,7 @@ def _write_trace(
     }
     wanted = set(hashes.values())
     useful = {path: {key for key, value in parts.items() if value in wanted} for path, parts in held.items()}
-    path = out_dir / f"{kept.spec.name}.trace.npz"
+    path = folder / f"{kept.spec.name}.trace.npz"
     named = dataclasses.replace(trace, workload=kept.spec.name)
     save_trace(path, named, kept.network, hashes, without=set().union(*useful.values()))
     files = [*(held_path for held_path, keys in useful.items() if keys), path]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from archsim.config.workload import DatasetSpec, InputSpec, WorkloadSpec
 from archsim.config.workload_file import write_workload
 from archsim.datasets.image_set import MAX_SIDE_PX
 from archsim.errors import InvalidInput, Problem
-from archsim.files import move_together
+from archsim.files import replacing_together
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.importing.assemble import Assembly, assemble, label_of
@@ -279,17 +278,13 @@ def _write(model: _Model, arrays: dict[str, Any] | None, target: Path) -> list[P
     spec = model.spec
     if arrays is None:
         spec = spec.model_copy(update={"weights": None, "branches": []})
-    try:
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".archsim-import-") as folder:
-            draft = Path(folder) / target.name
-            names = [target.name]
-            if arrays is not None:
-                names.insert(0, f"{target.stem}.npz")
-                save_weights(draft.with_name(names[0]), Weights.of(arrays))
-            write_workload(draft, spec)
-            # Read back with every check, sums that could overflow included, before anything appears.
-            workload = load(draft)
-            _ = workload.weights if arrays is not None else None
-            return move_together([draft.with_name(name) for name in names], target.parent)
-    except OSError as error:
-        raise InvalidInput([Problem(str(target), "", f"cannot be written ({error.strerror})")]) from None
+    names = [target.name]
+    with replacing_together(target) as folder:
+        if arrays is not None:
+            names.insert(0, f"{target.stem}.npz")
+            save_weights(folder / names[0], Weights.of(arrays))
+        write_workload(folder / target.name, spec)
+        # Read back with every check, sums that could overflow included, before anything appears.
+        workload = load(folder / target.name)
+        _ = workload.weights if arrays is not None else None
+    return [target.with_name(name) for name in names]

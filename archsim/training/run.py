@@ -20,7 +20,7 @@ from archsim.exits.export import kept_branches, without_branches
 from archsim.exits.policy import ExitPolicy
 from archsim.exits.structure import SWEEP, AccuracyGoal, choose_policy
 from archsim.exits.tables import CandidateTable
-from archsim.files import write_atomic
+from archsim.files import replacing_together, write_atomic
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.functional.trace_io import save_trace
@@ -102,13 +102,15 @@ def _export(
     network = network_of(spec.model_copy(update={"branches": branches}))
     kept = Weights.of(without_branches(arrays, network))
     workload, weights = out_dir / f"{spec.name}.yaml", out_dir / f"{spec.name}.npz"
-    write_workload(workload, workload_of(spec, branches))
-    save_weights(weights, kept)
-    if images.test is not None and spec.data.trace_images:
-        shown = slice(spec.data.trace_images)
-        batch = ImageBatch(images.test.images[shown], images.test.labels[shown])
-        trace = run(network, kept, [batch], policy=Policy.of(network), lazy=False)
-        save_trace(out_dir / f"{spec.name}.trace.npz", trace, network, tensor_hashes(network, kept))
+    with replacing_together(workload) as folder:
+        save_weights(folder / weights.name, kept)
+        if images.test is not None and spec.data.trace_images:
+            shown = slice(spec.data.trace_images)
+            batch = ImageBatch(images.test.images[shown], images.test.labels[shown])
+            trace = run(network, kept, [batch], policy=Policy.of(network), lazy=False)
+            hashes = tensor_hashes(network, kept)
+            save_trace(folder / f"{spec.name}.trace.npz", trace, network, hashes)
+        write_workload(folder / workload.name, workload_of(spec, branches))
     return workload, weights
 
 

@@ -27,7 +27,7 @@ from archsim.explore.space import Point
 from archsim.explore.store import SweepStore
 from archsim.explore.task import Outcome
 from archsim.explore.traces import _identity
-from archsim.files import move_together, replacing, write_atomic
+from archsim.files import replacing, replacing_together, write_atomic
 from archsim.mapping.cache import cached
 from archsim.network.npz import write_npz
 from archsim.results.read import read_run
@@ -235,28 +235,41 @@ def test_an_import_that_is_stopped_anywhere(tmp_path: Path, monkeypatch: pytest.
     assert all(outcome == old for outcome in outcomes[:-3])
 
 
-def test_an_import_where_a_folder_lies_leaves_the_weights(tmp_path: Path) -> None:
-    drafts = tmp_path / "drafts"
-    drafts.mkdir()
-    for name in ("net.npz", "net.yaml"):
-        (drafts / name).write_bytes(b"new")
+def test_where_a_folder_lies_no_file_is_touched(tmp_path: Path) -> None:
     (tmp_path / "net.npz").write_bytes(b"old")
     (tmp_path / "net.yaml").mkdir()
-    with pytest.raises(IsADirectoryError):
-        move_together([drafts / "net.npz", drafts / "net.yaml"], tmp_path)
+    with (
+        pytest.raises(InvalidInput, match=r"net\.yaml: cannot be written"),
+        replacing_together(tmp_path / "net.yaml") as drafts,
+    ):
+        for name in ("net.npz", "net.yaml"):
+            (drafts / name).write_bytes(b"new")
     assert (tmp_path / "net.npz").read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.npz", "net.yaml"]
 
 
 def test_a_file_that_comes_alone_is_there_all_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "drafts").mkdir()
-    draft, place = tmp_path / "drafts" / "net.yaml", tmp_path / "net.yaml"
-    draft.write_bytes(b"new")
+    place = tmp_path / "net.yaml"
     place.write_bytes(b"old")
-    with stopped_after(1, monkeypatch):
-        move_together([draft], tmp_path)
+    with stopped_after(1, monkeypatch), replacing_together(place) as drafts:
+        (drafts / "net.yaml").write_bytes(b"new")
     assert place.read_bytes() == b"new"
+
+
+def test_a_disk_that_gets_full_among_files_that_belong_together(tmp_path: Path) -> None:
+    """The message names the place, not the draft; what was there stays."""
+    place = tmp_path / "net.yaml"
+    place.write_bytes(b"old")
+    with (
+        full_disk(10_000),
+        pytest.raises(InvalidInput) as caught,
+        replacing_together(place) as drafts,
+    ):
+        _write_npz(drafts / "net.npz")
+    assert [problem.where for problem in caught.value.problems] == [str(tmp_path / "net.npz")]
+    assert [path.name for path in tmp_path.iterdir()] == ["net.yaml"] and place.read_bytes() == b"old"
 
 
 def test_a_mapping_cache_that_was_damaged_or_cannot_be_written(
