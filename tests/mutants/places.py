@@ -75,6 +75,22 @@ def drawn(package: str, seed: int, count: int) -> list[Mutant]:
     return list(islice((made for change in ordered if _compiles((made := mutant(*change)).source)), count))
 
 
+def listed(package: str, changes: set[tuple[str, str, str]]) -> list[Mutant]:
+    """The mutants of a package that are known by path and by the line before and after, each once."""
+    lines = {change[:2] for change in changes}
+    found: dict[tuple[str, str, str], Mutant] = {}
+    for path in sorted((ROOT / "archsim" / package).glob("**/*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        source = _source(name).splitlines()
+        for operator, (line, _), occurrence in _changes(_source(name)):
+            if (name, source[line - 1].strip()) in lines:
+                made = mutant(name, operator, occurrence)
+                change = (made.path, made.before, made.after)
+                if change in changes and change not in found:
+                    found[change] = made
+    return list(found.values())
+
+
 def _compiles(source: str) -> bool:
     """Cosmic Ray takes a few stars and bars for operators that are none."""
     with warnings.catch_warnings():

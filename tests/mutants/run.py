@@ -3,7 +3,8 @@
 ``python -m tests.mutants.run --seed 2 --places 100 --out docs/explanation/mutants.json`` is what the table in
 ``docs/explanation/trust.md`` shows. Cosmic Ray and coverage have to be installed; nothing else needs them. Outcomes are
 kept in ``build/mutants``, by the mutated file and the tests of its package, and found there by the next run: it can be
-stopped at any time. After a change anywhere else, delete the folder.
+stopped at any time. After a change anywhere else, delete the folder. With ``--out``, what no test had noticed before is
+tried again; ``--places 0`` does nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.mutants.child import noted, preload, tested
-from tests.mutants.places import ROOT, Mutant, drawn, places
+from tests.mutants.places import ROOT, Mutant, drawn, listed, places
 from tests.mutants.swap import swapped
 
 HERE = Path(__file__).resolve().parent
@@ -55,8 +56,12 @@ def main() -> int:
                 return 1
         else:
             with leaving():
-                package_rows(name, asked.seed, asked.places)
-    rows = [table_row(name, asked.seed, asked.places) | {"sample": asked.words} for name in names]
+                package_rows(
+                    name, [*drawn(name, asked.seed, asked.places), *listed(name, survivors(asked.out))]
+                )
+    rows = [
+        table_row(name, asked.seed, asked.places) | {"sample": asked.words} for name in names if asked.places
+    ]
     for row in rows:
         sys.stdout.write(f"{row['package']}: {row['killed']} of {row['mutants']} noticed, {row['share']}\n")
     if asked.out:
@@ -93,7 +98,7 @@ def table_row(package: str, seed: int, count: int) -> dict[str, Any]:
         "killed": killed,
         "share": f"{killed / len(rows):.0%} ({100 * low:.0f}-{100 * high:.0f})",
         "survivors_explained": sum(reason(row) != "" for row in lost),
-        "survivors": [row["key"] for row in lost],
+        "survivors": [[row[key] for key in CHANGE] for row in lost],
         "branches": branches,
     }
 
@@ -103,6 +108,14 @@ def reason(row: dict[str, Any]) -> str:
     return next((entry["why"] for entry in EXPLAINED if all(row[key] == entry[key] for key in CHANGE)), "")
 
 
+def survivors(path: Path | None) -> set[tuple[str, str, str]]:
+    """Changes that no test had noticed when the file of all results was written."""
+    if path is None or not path.is_file():
+        return set()
+    found = json.loads(path.read_text(encoding="utf-8"))["survivors"]
+    return {(file, before, after) for file, before, after, _ in found}
+
+
 def keep(path: Path, rows: list[dict[str, Any]], part: str) -> None:
     """Put rows into the file of all results: ``packages`` (those that count) or ``earlier`` ones. ``survivors``: file,
     line, what it was made and why, of all mutants of all rows that no test notices as the tests are now.
@@ -110,6 +123,7 @@ def keep(path: Path, rows: list[dict[str, Any]], part: str) -> None:
     found = (
         json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"earlier": [], "packages": []}
     )
+    changes = survivors(path) | {tuple(change) for row in rows for change in row.pop("survivors")}
     new = {(row["package"], row["sample"]) for row in rows}
     others = [row for row in found[part] if (row["package"], row["sample"]) not in new]
     found[part] = sorted([*others, *rows], key=lambda row: (row["package"], row["sample"]))
@@ -117,20 +131,28 @@ def keep(path: Path, rows: list[dict[str, Any]], part: str) -> None:
     percent = 100 * sum(each["covered"] for each in branches) / max(1, sum(each["all"] for each in branches))
     found["command"] = "python -m tests.mutants.run"
     found["coverage"] = {"branch_pct": round(percent, 1), "command": "python -m tests.mutants.run --places 1"}
-    keys = {key for row in (*found["earlier"], *found["packages"]) for key in row["survivors"]}
-    latest = {row["key"]: row for package in PACKAGES for row in kept_rows(package)}
-    lost = [latest[key] for key in keys if latest[key]["outcome"] not in NOTICED]
+    latest = {tuple(row[key] for key in CHANGE): row for package in PACKAGES for row in kept_rows(package)}
+    lost = [
+        dict(zip(CHANGE, change, strict=True))
+        for change in changes
+        if _is_there(*change) and (change not in latest or latest[change]["outcome"] not in NOTICED)
+    ]
     found["survivors"] = sorted([*(row[key] for key in CHANGE), reason(row)] for row in lost)
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def package_rows(package: str, seed: int, count: int) -> list[dict[str, Any]]:
-    """Outcomes of the mutants that are drawn; those not known yet are found and kept."""
+def _is_there(path: str, before: str, _: str) -> bool:
+    """Whether a file still has the line."""
+    place = ROOT / path
+    return place.is_file() and before in map(str.strip, place.read_text(encoding="utf-8").splitlines())
+
+
+def package_rows(package: str, mutants: list[Mutant]) -> list[dict[str, Any]]:
+    """Outcomes of mutants; those not known yet are found and kept."""
     setup = PACKAGES[package]
     preload(setup["preload"], package, interpreted=setup["interpreted"])
     version = digest(setup)
     trial = Trial(package, setup, version, _notes(package, setup, version))
-    mutants = drawn(package, seed, count)
     trial.in_one_session([mutant for mutant in mutants if trial.row(mutant) is None])
     for mutant in mutants:
         if trial.row(mutant) is None:

@@ -79,5 +79,4 @@ def test_what_is_kept_is_all_of_a_sample() -> None:
     kept = json.loads((ROOT / "docs" / "explanation" / "mutants.json").read_text(encoding="utf-8"))
     assert {row["package"] for row in kept["packages"]} == set(run.PACKAGES)
     for row in chain(kept["earlier"], kept["packages"]):
-        assert row["killed"] + len(row["survivors"]) == row["mutants"] <= row["places"]
-        assert row["survivors_explained"] <= len(row["survivors"])
+        assert row["killed"] + row["survivors_explained"] <= row["mutants"] <= row["places"]
