@@ -113,10 +113,43 @@ def dbp_table(_: Kept) -> str:
     return table(header, rows)
 
 
+def branch_table(_: Kept) -> str:
+    """Branches that the tests take, by package, as ``tests/branches.py`` has written them."""
+    packages = _record("branches")["packages"]
+    whole = {"package": "all", **{key: sum(row[key] for row in packages) for key in ("branches", "taken")}}
+    rows = [
+        (f"`{row['package']}`", str(row["branches"]), f"{100 * row['taken'] / row['branches']:.1f}")
+        for row in (*packages, whole)
+        if row["branches"]
+    ]
+    return table(("package", "branches", "taken, %"), rows)
+
+
+def training_table(_: Kept) -> str:
+    """The full network after each training of the family: by the logs, and by the report of what was built of the last."""
+    built = json.loads((REPORTS / "vgg16-cifar10.json").read_text(encoding="utf-8"))["test"]
+    rows, epochs = [], 0
+    for name in (f"vgg16-cifar10{part}" for part in ("-first-cycle", "-second-cycle", "", "-candidates")):
+        path = ROOT / "workloads" / "training" / f"{name}.log.jsonl"
+        log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        *_, last = (record for record in log if record["phase"] == "joint")
+        epochs += last["epoch"]
+        int8 = {record["data"]: record["full_network_accuracy"] for record in log if record["phase"] == "int8"}
+        if name.endswith("-candidates"):
+            int8["test"] = built["full_network_accuracy"]
+        accuracies = (last["held_out_accuracy"]["final"], int8.get("held_out"), int8.get("test"))
+        shown = (f"{100 * accuracy:.2f}" if accuracy is not None else "" for accuracy in accuracies)
+        rows.append((f"`{name}`", str(last["epoch"]), str(epochs), *shown))
+    header = ("training", "epochs", "in all", "held-out accuracy, %", "in int8, %", "test images in int8, %")
+    return table(header, rows)
+
+
 RECORDED: dict[str, Callable[[Kept], str]] = {
+    "branches": branch_table,
     "dbp": dbp_table,
     "fuzz": fuzz_table,
     "mutants": mutant_table,
     "survivors": survivor_table,
+    "training": training_table,
     "trust": trust_table,
 }
