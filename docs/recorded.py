@@ -126,7 +126,7 @@ def branch_table(_: Kept) -> str:
 
 
 def training_table(_: Kept) -> str:
-    """The full network after each training of the family: by the logs, and by the report of what was built of the last."""
+    """The full network after each training of the family, by the logs and the report of what the last became."""
     built = json.loads((REPORTS / "vgg16-cifar10.json").read_text(encoding="utf-8"))["test"]
     rows, epochs = [], 0
     for name in (f"vgg16-cifar10{part}" for part in ("-first-cycle", "-second-cycle", "", "-candidates")):
@@ -134,7 +134,9 @@ def training_table(_: Kept) -> str:
         log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         *_, last = (record for record in log if record["phase"] == "joint")
         epochs += last["epoch"]
-        int8 = {record["data"]: record["full_network_accuracy"] for record in log if record["phase"] == "int8"}
+        int8 = {
+            record["data"]: record["full_network_accuracy"] for record in log if record["phase"] == "int8"
+        }
         if name.endswith("-candidates"):
             int8["test"] = built["full_network_accuracy"]
         accuracies = (last["held_out_accuracy"]["final"], int8.get("held_out"), int8.get("test"))
