@@ -90,7 +90,7 @@ def _requantise(
             bits = int64(shift[c])
             value = (int64(accumulators[row, c]) + int64(bias[c])) * int64(multiplier[c])
             value = (value + ((int64(1) << bits) >> 1)) >> bits
-            result[row, c] = uint8(min(max(value, low), high))
+            result[row, c] = uint8(min(max(value, low), high) & 255)  # the byte, of a negative number too
 
 
 @kernel
@@ -112,4 +112,4 @@ def _add(
         a -= (a & left_sign) << 1
         b -= (b & right_sign) << 1
         value = (a * left_multiplier + b * right_multiplier + rounding) >> shift
-        result[i] = uint8(min(max(value, low), high))
+        result[i] = uint8(min(max(value, low), high) & 255)
