@@ -80,6 +80,6 @@ def test_unknown_names_are_refused_with_their_place(specs: Path, tmp_path: Path)
     file.write_text(text)
     with pytest.raises(InvalidInput, match='no trunk layer "pol4"'):
         load_train_spec(file)
-    file.write_text(text.replace("pol4", "pool4").replace("g4-conv6, ", "g4-convS, "))
-    with pytest.raises(InvalidInput, match=r'recipe\.branches\.1: no branch "g4-convS"'):
+    file.write_text(text.replace("pol4", "pool4").replace("[g4-pool2, ", "[g4-convS, "))
+    with pytest.raises(InvalidInput, match=r'recipe\.branches\.0: no branch "g4-convS"'):
         load_train_spec(file)
