@@ -57,8 +57,8 @@ def replacing_together(last: Path) -> Iterator[Path]:
 
     ``last`` names the others: what is in its place goes before anything moves, and it moves at the end. A kill in
     between leaves files that nothing names, never old ones beside new ones that they would be read with. Folders that
-    are missing are made. Raises InvalidInput as :func:`replacing` does, and where a folder lies in the place of a file;
-    nothing is touched then.
+    are missing are made. Raises InvalidInput as :func:`replacing` does, and, before anything is touched, where a folder
+    lies in the place of a file.
     """
     folder = last.parent / f".{last.name}.{os.getpid()}.drafts"
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed

@@ -17,7 +17,7 @@ from archsim.exits.export import kept_branches, without_branches
 from archsim.exits.policy import ExitPolicy
 from archsim.exits.spec import ExitsBuildSpec
 from archsim.exits.tables import CandidateTable
-from archsim.files import replacing_together
+from archsim.files import replacing, replacing_together
 from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import load_trace, parts_of, save_trace
 from archsim.network.build import build_network
@@ -76,7 +76,8 @@ def write_package(
         traces = [] if trace is None else _write_trace(kept, trace, shared, drafts)
         copied = None if images is None else f"{name}-images.npz"
         if images is not None and copied is not None:
-            shutil.copyfile(images, drafts / copied)
+            with replacing(drafts / copied) as partial:
+                shutil.copyfile(images, partial)
         names = {"weights": _as_key(weights), "trace": _as_key(traces), "images": copied}
         write_workload(drafts / place.name, kept.spec.model_copy(update=names))
     own = [path.name for path in (*weights, *traces) if path.parent == drafts]
