@@ -69,7 +69,7 @@ class ExitNetwork(nn.Module):
         if len(layer.padding) == 4:
             x = _padded(layer, x)
         if layer.op == "linear":
-            x = self.block(layer)(x.permute(0, 2, 3, 1).flatten(1) if x.ndim == 4 else x)
+            x = self.block(layer)(_flat(layer, x) if x.ndim == 4 else x)
         elif layer.is_compute:
             x = self.block(layer)(x)
         elif layer.op == "max_pool":
@@ -93,6 +93,13 @@ def _padded(layer: Layer, x: Tensor) -> Tensor:
 def _same(layer: Layer) -> tuple[int, ...]:
     """The padding that is alike at both ends, which torch does itself."""
     return layer.padding if len(layer.padding) == 2 else (0, 0)
+
+
+def _flat(layer: Layer, x: Tensor) -> Tensor:
+    """A map as the linear layer reads it, (H, W, C); that of a crop is first brought to the size of the image's."""
+    if _is_crop(layer, x):
+        x = F.adaptive_avg_pool2d(x, (layer.input_shape.height, layer.input_shape.width))
+    return x.permute(0, 2, 3, 1).flatten(1)
 
 
 def _is_crop(layer: Layer, x: Tensor) -> bool:

@@ -68,7 +68,7 @@ class RecipeSpec(ConfigModel):
     label_smoothing: Fraction = 0.0
     """Share of the final classifier's target that is spread over all classes (Szegedy et al., CVPR 2016)."""
     small_crops: SmallCropsSpec | None = None
-    """The first epochs on smaller crops, which cost less; only for a trunk whose classifier reads a 1x1 map."""
+    """The first epochs on smaller crops, which cost less; classifiers read their maps scaled to those of the image."""
     branches: list[Name] | None = None
     """Branches that train along and shape the trunk; all when left out. The others are trained on the frozen trunk."""
     branch_loss_weight: Annotated[float, Field(ge=0, le=10)] = 0.2

@@ -11,7 +11,6 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from archsim.api import load  # noqa: E402
-from archsim.config.workload import GlobalAvgPoolSpec  # noqa: E402
 from archsim.datasets.sources import find_source  # noqa: E402
 from archsim.errors import InvalidInput  # noqa: E402
 from archsim.quantisation.integer import integer_network  # noqa: E402
@@ -290,12 +289,23 @@ def test_first_epochs_train_on_small_crops(
 
     monkeypatch.setattr(ExitNetwork, "forward", watched)
     recipe = spec.recipe.model_copy(update={"small_crops": SmallCropsSpec(epochs=1, size_px=6)})
-    layers = [*spec.layers[:-1], GlobalAvgPoolSpec(name="gap", op="global_avg_pool"), spec.layers[-1]]
-    small = spec.model_copy(update={"recipe": recipe, "layers": layers, "branches": []})
+    small = spec.model_copy(update={"recipe": recipe})
     data = load_training_data(small, folders)
     run_phase(new_state(small, CPU), data, lambda: None, lambda record: None)
     half = len(seen) // 2
     assert set(seen[:half]) == {(6, 6)} and set(seen[half:]) == {(8, 8)}
+
+
+def test_classifiers_read_a_crop_at_the_grid_of_the_image(spec: TrainSpec) -> None:
+    """Where a map has one value, its crop says the same to every classifier as the whole map."""
+    model = ExitNetwork(network_of(spec)).eval()
+    layers = [layer for layer in model.network.all_layers() if layer.op == "linear"]
+    assert {layer.input_shape.height > 1 for layer in layers} == {True}
+    for layer in layers:
+        shape = layer.input_shape
+        whole = torch.full((1, shape.channels, shape.height, shape.width), 0.5)
+        crop = whole[:, :, 1:, 1:]
+        torch.testing.assert_close(model._output(layer, [crop]), model._output(layer, [whole]))
 
 
 def test_a_run_starts_from_another(spec: TrainSpec, folders: list[Path], tmp_path: Path) -> None:
