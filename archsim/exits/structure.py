@@ -22,7 +22,6 @@ from archsim.exits.tables import CandidateTable
 from archsim.functional.statistics import ONE_SIDED_95, PairedTest, paired_test
 
 _SWEEPS = 12
-_DBP_ROUNDS = 2
 _BISECTIONS = 24
 _LARGEST_PRICE = 1e4
 _SMALLEST_PRICE = 1e-3
@@ -57,7 +56,8 @@ class Search:
     from no branch, from the result of ``sweep`` and from the nested programme, because each start alone ends in local
     optima (on synthetic tables of three branches up to 2 % of the full cost above the exhaustive one, together 0.4 %).
     ``sweep``: line searches over all candidates, back to front, from none on. max_branches: of ``greedy``; None: any.
-    dbp: kind of DBP bounds; ``greedy`` chooses them for the branches that it found, sweeps thresholds, and both again.
+    dbp: kind of DBP bounds; ``greedy`` chooses them for the branches that it found, sweeps thresholds, and both again
+    as long as J falls.
     epsilon: in full costs; a DBP bound has to save more, with either method. grid: whether thresholds are refined
     around the bisected price.
     """
@@ -126,11 +126,17 @@ def policy_at_price(lagrangian: Lagrangian, search: Search) -> ExitPolicy:
         ),
         key=lagrangian.value,
     )
-    if search.dbp != "none":
-        for _ in range(_DBP_ROUNDS):
-            policy = with_windows(lagrangian, policy, search.dbp, search.epsilon)
-            policy = swept(lagrangian, policy, search, policy.chosen)
-    return policy
+    return policy if search.dbp == "none" else _pruned(lagrangian, policy, search)
+
+
+def _pruned(lagrangian: Lagrangian, policy: ExitPolicy, search: Search) -> ExitPolicy:
+    """DBP bounds and the thresholds that suit them, both again as long as J falls."""
+    while True:
+        found = with_windows(lagrangian, policy, search.dbp, search.epsilon)
+        found = swept(lagrangian, found, search, found.chosen)
+        if lagrangian.value(found) > lagrangian.value(policy) - _ROUNDING:
+            return policy
+        policy = found
 
 
 def _within(lagrangian: Lagrangian, policy: ExitPolicy, search: Search) -> ExitPolicy:
