@@ -74,7 +74,7 @@ def _run(spec: TrainSpec, folders: list[Path], out_dir: Path, resume: bool) -> T
 
         def report(record: dict[str, Any]) -> None:
             nonlocal done
-            done += 1
+            done += "epoch" in record
             progress.advance(done, spec.epochs("joint") + spec.epochs("heads"))
             note(_line(record))
 

@@ -149,12 +149,12 @@ def _expected(place: Place) -> str:
 
 def _expected_entries(place: Place, entry: Place, count: str) -> str:
     """count: entries of a tuple (of padding either of two), "" for a list of any length."""
-    if not count:
-        return f"a list, each entry {_expected(entry)}"
     takes_single_value = any(isinstance(extra, BeforeValidator) for extra in place.metadata)
     if takes_single_value:
-        return f"{_expected(entry)}, or a list of {count}"
-    return f"a list of {count}, each {_expected(entry)}"
+        return f"{_expected(entry)}, or a list of {count or 'them'}"
+    return (
+        f"a list of {count}, each {_expected(entry)}" if count else f"a list, each entry {_expected(entry)}"
+    )
 
 
 def _expected_scalar(place: Place) -> str:

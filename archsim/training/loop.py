@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.swa_utils import update_bn
 
 from archsim.datasets import ImageBatch
 from archsim.network.graph import FINAL
@@ -62,6 +63,13 @@ def evaluate(
         for name, values in logits.items():
             right[name] += int((values.argmax(1) == labels).sum())
     return {name: round(count / len(data), 5) for name, count in right.items()}
+
+
+def measure_norms(state: TrainState, train: ImageBatch) -> None:
+    """Gives batch normalisation the means and variances that its inputs have over the training images as they are."""
+    chunks = np.array_split(train.images, math.ceil(len(train) / _EVALUATION_BATCH_IMAGES))
+    with torch.autocast(state.device.type, torch.bfloat16, enabled=state.spec.bf16):
+        update_bn((normalised(state.spec, chunk, state.device) for chunk in chunks), state.model)
 
 
 def one_cycle(step: int, steps: int, peak: float) -> float:

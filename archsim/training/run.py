@@ -31,7 +31,7 @@ from archsim.training.checkpoint import TrainState, load_checkpoint, new_state, 
 from archsim.training.data import TrainingData, load_training_data
 from archsim.training.export import copy_images, workload_of
 from archsim.training.fold import fold
-from archsim.training.loop import Progress, evaluate, run_phase
+from archsim.training.loop import Progress, evaluate, measure_norms, run_phase
 from archsim.training.measure import exit_table, summary
 from archsim.training.spec import TrainSpec, network_of
 
@@ -124,7 +124,7 @@ def fit(
 ) -> TrainState:
     """Trains both phases, with a checkpoint and the log written after every epoch.
 
-    folders: where the checkpoint of ``spec.start`` may lie, besides the output folder and its neighbours.
+    folders: where the checkpoints of ``spec.start`` may lie, besides the output folder and its neighbours.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     checkpoint = out_dir / f"{spec.name}.checkpoint.pt"
@@ -133,9 +133,17 @@ def fit(
         state = load_checkpoint(spec, device, checkpoint)
     else:
         state = new_state(spec, device)
-        if spec.start is not None:
-            places = [out_dir, out_dir.parent / spec.start, *folders]
-            warm_start(state, find_source(f"{spec.start}.checkpoint.pt", places))
+        paths = [
+            find_source(f"{name}.checkpoint.pt", [out_dir, out_dir.parent / name, *folders])
+            for name in spec.start
+        ]
+        if paths:
+            warm_start(state, paths)
+        if len(paths) > 1:
+            measure_norms(state, data.train)
+            accuracy = evaluate(state.model, spec, data.held_out, device)
+            state.log.append({"phase": "mean", "of": spec.start, "held_out_accuracy": accuracy})
+            progress(state.log[-1])
 
     def save() -> None:
         save_checkpoint(state, checkpoint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from archsim.config.base import ConfigModel
 from archsim.config.document import Document
@@ -117,6 +117,11 @@ class ThresholdSpec(ConfigModel):
     dbp: bool = True
 
 
+def _as_list(value: object) -> object:
+    """A single name stands for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
 class TrainSpec(ConfigModel):
     """One training run. ``layers`` and ``branches`` are written as in a workload file."""
 
@@ -131,8 +136,8 @@ class TrainSpec(ConfigModel):
     branches: Annotated[list[BranchSpec], Field(max_length=1000, default_factory=list)]
     candidates: list[CandidatesSpec] = []
     """More branches, by structure and position; named ``structure-layer``."""
-    start: Name | None = None
-    """Training run whose weights this one starts from, where their names agree: all of the trunk, and branches."""
+    start: Annotated[list[Name], BeforeValidator(_as_list)] = []
+    """Training runs, the mean of whose weights this one starts from where their names agree: trunk, and branches."""
     recipe: RecipeSpec
     heads: HeadRecipeSpec | None = None
     """Left out, the branches stay as joint training leaves them."""
@@ -220,7 +225,7 @@ def _recipe_problems(spec: TrainSpec, document: Document) -> list[Problem]:
         message = f"found a second branch at one layer ({shared[0]}), expected thresholds: null"
         hint = "candidates that exclude each other are chosen among by archsim exits build"
         problems.append(document.problem("thresholds", message, hint))
-    if spec.recipe.epochs == 0 and spec.start is None:
+    if spec.recipe.epochs == 0 and not spec.start:
         problems.append(document.problem("recipe.epochs", "found 0, expected at least 1 without a start"))
     small = spec.recipe.small_crops
     if small and small.size_px > min(spec.input.height, spec.input.width):

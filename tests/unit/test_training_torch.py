@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from archsim.quantisation.integer import integer_network  # noqa: E402
 from archsim.training import TrainSpec, load_train_spec, train  # noqa: E402
 from archsim.training.augment import augment, cut_out  # noqa: E402
 from archsim.training.calibrate import activation_samples  # noqa: E402
-from archsim.training.checkpoint import load_checkpoint, new_state, save_checkpoint, warm_start  # noqa: E402
+from archsim.training.checkpoint import new_state  # noqa: E402
 from archsim.training.data import load_training_data, normalised  # noqa: E402
 from archsim.training.fold import fold  # noqa: E402
 from archsim.training.loop import one_cycle, run_phase  # noqa: E402
@@ -30,51 +29,11 @@ from tests.unit.test_training_quantise import EVERY_OP  # noqa: E402
 CPU = torch.device("cpu")
 
 
-class Stopped(Exception):
-    """Stands for a kill after an epoch."""
-
-
-@pytest.fixture
-def spec(repository: Path) -> TrainSpec:
-    """The digits, for two epochs a phase."""
-    full = load_train_spec(repository / "workloads" / "training" / "digits.yaml")
-    recipe = full.recipe.model_copy(update={"epochs": 2})
-    return full.model_copy(update={"recipe": recipe, "heads": full.heads.model_copy(update={"epochs": 2})})
-
-
-@pytest.fixture
-def folders(repository: Path) -> list[Path]:
-    return [repository / "workloads" / "training"]
-
-
-@pytest.mark.parametrize("epochs_before_kill", [1, 2, 3])
-def test_resumed_run_is_bit_identical(
-    spec: TrainSpec, folders: list[Path], tmp_path: Path, epochs_before_kill: int
+def test_second_phase_leaves_the_trunk_alone(
+    brief_digits: TrainSpec, training_folders: list[Path], tmp_path: Path
 ) -> None:
-    whole = train(spec, folders, tmp_path / "whole")
-    seen: list[dict[str, object]] = []
-
-    def stop(record: dict[str, object]) -> None:
-        seen.append(record)
-        if len(seen) == epochs_before_kill:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        train(spec, folders, tmp_path / "cut", progress=stop)
-    resumed = train(spec, folders, tmp_path / "cut", resume=True)
-    for field in ("workload", "weights", "log"):
-        assert getattr(resumed, field).read_bytes() == getattr(whole, field).read_bytes()
-    records = [json.loads(line) for line in whole.log.read_text().splitlines()]
-    assert [(r["phase"], r.get("epoch", r.get("data"))) for r in records] == [
-        *(("joint", 1), ("joint", 2), ("heads", 1), ("heads", 2)),
-        *(("int8", "held_out"), ("int8", "test")),
-    ]
-    assert (tmp_path / "whole" / "digits-images.npz").exists()
-
-
-def test_second_phase_leaves_the_trunk_alone(spec: TrainSpec, folders: list[Path], tmp_path: Path) -> None:
-    data = load_training_data(spec, folders)
-    state = new_state(spec, CPU)
+    data = load_training_data(brief_digits, training_folders)
+    state = new_state(brief_digits, CPU)
     run_phase(state, data, lambda: None, lambda record: None)
     state.enter_heads()
     before = {name: value.clone() for name, value in state.model.state_dict().items()}
@@ -84,10 +43,10 @@ def test_second_phase_leaves_the_trunk_alone(spec: TrainSpec, folders: list[Path
 
 
 def test_folding_is_exact_to_a_hundred_thousandth(
-    spec: TrainSpec, folders: list[Path], tmp_path: Path
+    brief_digits: TrainSpec, training_folders: list[Path], tmp_path: Path
 ) -> None:
-    data = load_training_data(spec, folders)
-    model = fit(spec, data, tmp_path, False, lambda record: None).model.eval()
+    data = load_training_data(brief_digits, training_folders)
+    model = fit(brief_digits, data, tmp_path, False, lambda record: None).model.eval()
     layer = model.network.by_name["conv2"]
     folded = fold(model)["conv2"]
     x = torch.randn(3, 8, 8, 8)
@@ -98,13 +57,15 @@ def test_folding_is_exact_to_a_hundred_thousandth(
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_integers_stand_for_the_float_network(spec: TrainSpec, folders: list[Path], tmp_path: Path) -> None:
-    data = load_training_data(spec, folders)
-    state = fit(spec, data, tmp_path, False, lambda record: None)
+def test_integers_stand_for_the_float_network(
+    brief_digits: TrainSpec, training_folders: list[Path], tmp_path: Path
+) -> None:
+    data = load_training_data(brief_digits, training_folders)
+    state = fit(brief_digits, data, tmp_path, False, lambda record: None)
     arrays = quantised(state, data)
     tensors = run_reference(state.model.network, arrays, data.held_out.images)
     with torch.no_grad():
-        logits = state.model.eval()(normalised(spec, data.held_out.images, CPU))
+        logits = state.model.eval()(normalised(brief_digits, data.held_out.images, CPU))
     for name, layer in (("final", "fc"), ("exit1", "exit1.fc"), ("exit2", "exit2.fc")):
         found = tensors[layer][:, 0, 0, :].astype(float).ravel()
         expected = logits[name].double().numpy().ravel()
@@ -130,60 +91,11 @@ def test_every_operator_trains_and_quantises(tmp_path: Path) -> None:
         assert np.corrcoef(tensors[layer].astype(float).ravel(), expected)[0, 1] > 0.97
 
 
-def test_checkpoint_of_another_spec_or_damaged_is_refused(
-    spec: TrainSpec, folders: list[Path], tmp_path: Path
-) -> None:
-    fit(spec, load_training_data(spec, folders), tmp_path, False, lambda record: None)
-    path = tmp_path / "digits.checkpoint.pt"
-    assert load_checkpoint(spec, CPU, path).phase == "heads"
-    with pytest.raises(InvalidInput, match="another training spec"):
-        load_checkpoint(spec.model_copy(update={"seed": 2}), CPU, path)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InvalidInput, match=r"checkpoint\.pt"):
-        load_checkpoint(spec, CPU, path)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("epochs_done", None, "'epochs_done'"),
-        ("epochs_done", "2", "epochs_done is '2'"),
-        ("epochs_done", -1, "epochs_done is -1"),
-        ("log", None, "'log'"),
-        ("log", "[{}", "Expecting"),
-        ("log", "{}", "log holds no records"),
-        ("log", "[1]", "log holds no records"),
-    ],
-)
-def test_a_checkpoint_with_damaged_progress_is_refused(
-    spec: TrainSpec, tmp_path: Path, key: str, value: object, message: str
-) -> None:
-    """value None: the key is missing."""
-    path = tmp_path / "digits.checkpoint.pt"
-    save_checkpoint(new_state(spec, CPU), path)
-    content = torch.load(path, weights_only=True)
-    rest = {name: kept for name, kept in content.items() if name != key}
-    torch.save(rest if value is None else {**rest, key: value}, path)
-    with pytest.raises(InvalidInput, match=rf"checkpoint\.pt: found no usable checkpoint \({message}"):
-        load_checkpoint(spec, CPU, path)
-
-
-@pytest.mark.parametrize("is_there", [True, False])
-def test_a_checkpoint_that_holds_no_tensors_is_no_start(
-    spec: TrainSpec, tmp_path: Path, is_there: bool
-) -> None:
-    state = new_state(spec, CPU)
-    name = next(iter(state.model.state_dict()))
-    torch.save({"model": {name: 3} if is_there else 3}, tmp_path / "other.checkpoint.pt")
-    with pytest.raises(InvalidInput, match=r"other\.checkpoint\.pt: found no usable checkpoint"):
-        warm_start(state, tmp_path / "other.checkpoint.pt")
-
-
-def test_held_out_images_are_never_trained_on(spec: TrainSpec, tmp_path: Path) -> None:
+def test_held_out_images_are_never_trained_on(brief_digits: TrainSpec, tmp_path: Path) -> None:
     images = np.arange(50, dtype=np.uint8)[:, None, None, None] * np.ones((1, 8, 8, 1), np.uint8)
     np.savez(tmp_path / "a.npz", images=images, labels=np.zeros(50, int))
-    data = spec.data.model_copy(update={"train": ["a.npz"], "test": None, "held_out": 20})
-    small = spec.model_copy(update={"data": data})
+    data = brief_digits.data.model_copy(update={"train": ["a.npz"], "test": None, "held_out": 20})
+    small = brief_digits.model_copy(update={"data": data})
     parts = load_training_data(small, [tmp_path])
     values = [set(part.images[:, 0, 0, 0].tolist()) for part in (parts.train, parts.held_out)]
     assert (len(values[0]), len(values[1])) == (30, 20)
@@ -195,9 +107,9 @@ def test_held_out_images_are_never_trained_on(spec: TrainSpec, tmp_path: Path) -
         load_training_data(too_many, [tmp_path])
 
 
-def test_images_of_another_shape_or_class_are_refused(spec: TrainSpec, tmp_path: Path) -> None:
-    data = spec.data.model_copy(update={"train": ["a.npz"], "test": None})
-    small = spec.model_copy(update={"data": data})
+def test_images_of_another_shape_or_class_are_refused(brief_digits: TrainSpec, tmp_path: Path) -> None:
+    data = brief_digits.data.model_copy(update={"train": ["a.npz"], "test": None})
+    small = brief_digits.model_copy(update={"data": data})
     np.savez(tmp_path / "a.npz", images=np.zeros((5, 9, 8, 1), np.uint8), labels=np.zeros(5, int))
     with pytest.raises(InvalidInput, match=r"expected \(8, 8, 1\)"):
         load_training_data(small, [tmp_path])
@@ -260,11 +172,11 @@ def test_cutout_hides_one_square_of_each_image() -> None:
 
 @pytest.mark.parametrize("key, value", [("cutout_px", 3), ("label_smoothing", 0.2)])
 def test_regularisers_change_joint_training_alone(
-    spec: TrainSpec, folders: list[Path], key: str, value: float
+    brief_digits: TrainSpec, training_folders: list[Path], key: str, value: float
 ) -> None:
-    data = load_training_data(spec, folders)
-    harder = spec.model_copy(update={"recipe": spec.recipe.model_copy(update={key: value})})
-    states = [new_state(each, CPU) for each in (spec, harder)]
+    data = load_training_data(brief_digits, training_folders)
+    harder = brief_digits.model_copy(update={"recipe": brief_digits.recipe.model_copy(update={key: value})})
+    states = [new_state(each, CPU) for each in (brief_digits, harder)]
     for state in states:
         run_phase(state, data, lambda: None, lambda record: None)
     plain, regularised = (state.log[-1] for state in states)
@@ -277,7 +189,7 @@ def test_regularisers_change_joint_training_alone(
 
 
 def test_first_epochs_train_on_small_crops(
-    spec: TrainSpec, folders: list[Path], monkeypatch: pytest.MonkeyPatch
+    brief_digits: TrainSpec, training_folders: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, ...]] = []
     forward = ExitNetwork.forward
@@ -288,17 +200,17 @@ def test_first_epochs_train_on_small_crops(
         return forward(model, images, *rest)
 
     monkeypatch.setattr(ExitNetwork, "forward", watched)
-    recipe = spec.recipe.model_copy(update={"small_crops": SmallCropsSpec(epochs=1, size_px=6)})
-    small = spec.model_copy(update={"recipe": recipe})
-    data = load_training_data(small, folders)
+    recipe = brief_digits.recipe.model_copy(update={"small_crops": SmallCropsSpec(epochs=1, size_px=6)})
+    small = brief_digits.model_copy(update={"recipe": recipe})
+    data = load_training_data(small, training_folders)
     run_phase(new_state(small, CPU), data, lambda: None, lambda record: None)
     half = len(seen) // 2
     assert set(seen[:half]) == {(6, 6)} and set(seen[half:]) == {(8, 8)}
 
 
-def test_classifiers_read_a_crop_at_the_grid_of_the_image(spec: TrainSpec) -> None:
+def test_classifiers_read_a_crop_at_the_grid_of_the_image(brief_digits: TrainSpec) -> None:
     """Where a map has one value, its crop says the same to every classifier as the whole map."""
-    model = ExitNetwork(network_of(spec)).eval()
+    model = ExitNetwork(network_of(brief_digits)).eval()
     layers = [layer for layer in model.network.all_layers() if layer.op == "linear"]
     assert {layer.input_shape.height > 1 for layer in layers} == {True}
     for layer in layers:
@@ -308,31 +220,12 @@ def test_classifiers_read_a_crop_at_the_grid_of_the_image(spec: TrainSpec) -> No
         torch.testing.assert_close(model._output(layer, [crop]), model._output(layer, [whole]))
 
 
-def test_a_run_starts_from_another(spec: TrainSpec, folders: list[Path], tmp_path: Path) -> None:
-    plain = spec.model_copy(update={"name": "plain", "branches": [], "heads": None})
-    train(plain, folders, tmp_path / "plain")
-    trunk = load_checkpoint(plain, CPU, tmp_path / "plain" / "plain.checkpoint.pt").model.trunk_blocks
-    recipe = spec.recipe.model_copy(update={"epochs": 0})
-    second = spec.model_copy(update={"start": "plain", "recipe": recipe, "thresholds": None})
-    result = train(second, folders, tmp_path / "second")
-    found = load_checkpoint(second, CPU, tmp_path / "second" / "digits.checkpoint.pt").model.trunk_blocks
-    assert all(torch.equal(found.state_dict()[name], value) for name, value in trunk.state_dict().items())
-    workload = load(result.workload)
-    assert [(b.name, b.threshold) for b in workload.network.branches] == [("exit1", None), ("exit2", None)]
-    first = spec.layers[0].model_copy(update={"filters": 9})
-    wider = second.model_copy(update={"layers": [first, *spec.layers[1:]]})
-    with pytest.raises(InvalidInput, match="no weights that fit conv1, conv2"):
-        train(wider, folders, tmp_path / "wider", resume=False)
-    with pytest.raises(InvalidInput, match="nowhere"):
-        train(second.model_copy(update={"start": "nowhere"}), folders, tmp_path / "lost")
-
-
-def test_only_named_branches_shape_the_trunk(spec: TrainSpec, folders: list[Path]) -> None:
-    recipe = spec.recipe.model_copy(update={"branches": ["exit2"]})
-    some = spec.model_copy(update={"recipe": recipe, "distillation": DistillationSpec()})
+def test_only_named_branches_shape_the_trunk(brief_digits: TrainSpec, training_folders: list[Path]) -> None:
+    recipe = brief_digits.recipe.model_copy(update={"branches": ["exit2"]})
+    some = brief_digits.model_copy(update={"recipe": recipe, "distillation": DistillationSpec()})
     state = new_state(some, CPU)
     before = {name: value.clone() for name, value in state.model.branch_blocks.state_dict().items()}
-    run_phase(state, load_training_data(some, folders), lambda: None, lambda record: None)
+    run_phase(state, load_training_data(some, training_folders), lambda: None, lambda record: None)
     after = state.model.branch_blocks.state_dict()
     changed = {name for name, value in before.items() if not torch.equal(after[name], value)}
     assert changed == {name for name in before if "exit2" in name}
@@ -367,6 +260,6 @@ def test_one_cycle_goes_up_then_down() -> None:
     assert rates[-1] < 0.001
 
 
-def test_batches_of_one_image_are_allowed(spec: TrainSpec) -> None:
-    model = ExitNetwork(network_of(spec)).eval()
-    assert model(normalised(spec, np.zeros((1, 8, 8, 1), np.uint8), CPU))["final"].shape == (1, 10)
+def test_batches_of_one_image_are_allowed(brief_digits: TrainSpec) -> None:
+    model = ExitNetwork(network_of(brief_digits)).eval()
+    assert model(normalised(brief_digits, np.zeros((1, 8, 8, 1), np.uint8), CPU))["final"].shape == (1, 10)
