@@ -69,13 +69,13 @@ def _run(spec: TrainSpec, folders: list[Path], out_dir: Path, resume: bool) -> T
         if error.name != "torch":
             raise
         raise MissingExtra("train", "training") from None
-    done = 0
+    joint, heads = spec.epochs("joint"), spec.epochs("heads")
     with Progress("training", "epochs") as progress:
 
         def report(record: dict[str, Any]) -> None:
-            nonlocal done
-            done += "epoch" in record
-            progress.advance(done, spec.epochs("joint") + spec.epochs("heads"))
+            if "epoch" in record:
+                before = joint if record["phase"] == "heads" else 0
+                progress.advance(before + record["epoch"], joint + heads)
             note(_line(record))
 
         return run_training(spec, folders, out_dir, resume, report)

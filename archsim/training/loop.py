@@ -66,10 +66,13 @@ def evaluate(
 
 
 def measure_norms(state: TrainState, train: ImageBatch) -> None:
-    """Gives batch normalisation the means and variances that its inputs have over the training images as they are."""
-    chunks = np.array_split(train.images, math.ceil(len(train) / _EVALUATION_BATCH_IMAGES))
+    """Gives batch normalisation the means and variances that its inputs have in an epoch of augmented batches.
+
+    Not of the images as they are: a network knows those so well that its activations differ from those on others.
+    """
+    batches = (normalised(state.spec, images, state.device) for images, _ in _batches(state, train))
     with torch.autocast(state.device.type, torch.bfloat16, enabled=state.spec.bf16):
-        update_bn((normalised(state.spec, chunk, state.device) for chunk in chunks), state.model)
+        update_bn(batches, state.model)
 
 
 def one_cycle(step: int, steps: int, peak: float) -> float:
