@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -199,9 +199,30 @@ def json_schema(name: str) -> dict[str, Any]:
             [Problem(name, "", "there is no schema of this name", did_you_mean(name, _SCHEMAS))]
         )
     schema = _SCHEMAS[name].model_json_schema(by_alias=True)
-    # ``extends`` is resolved before the model sees the file; what is required may then stand in the base.
+    # ``extends`` is resolved before the model sees the file; what is required may then stand in the base, and so may
+    # what is required in a mapping inside. A list is replaced as a whole.
     description = "a built-in name, or a file relative to this one, whose values this file changes"
     schema["properties"]["extends"] = {"type": "string", "description": description}
     required = schema.pop("required")
     schema["anyOf"] = [{"required": ["extends", "name", "schema"]}, {"required": required}]
+    for definition in _mappings(schema, schema.get("$defs", {}), set()):
+        definition.pop("required", None)
     return schema
+
+
+def _mappings(node: Any, definitions: dict[str, Any], seen: set[str]) -> Iterator[dict[str, Any]]:
+    """The definitions that ``node`` leads to, itself left out, without those that only entries of lists have."""
+    if not isinstance(node, dict):
+        return
+    name = str(node.get("$ref", "")).removeprefix("#/$defs/")
+    if name and name not in seen:
+        seen.add(name)
+        yield definitions[name]
+        yield from _mappings(definitions[name], definitions, seen)
+    inner = [node.get("additionalProperties")]
+    for key in ("properties", "patternProperties"):
+        inner += node.get(key, {}).values()
+    for key in ("anyOf", "oneOf", "allOf"):
+        inner += node.get(key, [])
+    for part in inner:
+        yield from _mappings(part, definitions, seen)

@@ -31,7 +31,10 @@ def _as_pair(value: object) -> object:
     return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Pair = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_pair)]
+Pair = Annotated[
+    tuple[PositiveInt, PositiveInt],
+    BeforeValidator(_as_pair, json_schema_input_type=PositiveInt | tuple[PositiveInt, PositiveInt]),
+]
 
 
 def _two_or_four(value: tuple[int, ...]) -> tuple[int, ...]:
@@ -40,8 +43,14 @@ def _two_or_four(value: tuple[int, ...]) -> tuple[int, ...]:
     return value[:2] if value[:2] == value[2:] else value
 
 
+_Zeros = Annotated[int, Field(ge=0, le=1024)]
 PaddingPx = Annotated[
-    tuple[Annotated[int, Field(ge=0, le=1024)], ...], BeforeValidator(_as_pair), AfterValidator(_two_or_four)
+    tuple[_Zeros, ...],
+    BeforeValidator(
+        _as_pair,
+        json_schema_input_type=_Zeros | Annotated[list[_Zeros], Field(min_length=2, max_length=4)],
+    ),
+    AfterValidator(_two_or_four),
 ]
 """(top and bottom, left and right), or (top, left, bottom, right) where the ends differ."""
 

@@ -136,7 +136,7 @@ class TrainSpec(ConfigModel):
     branches: Annotated[list[BranchSpec], Field(max_length=1000, default_factory=list)]
     candidates: list[CandidatesSpec] = []
     """More branches, by structure and position; named ``structure-layer``."""
-    start: Annotated[list[Name], BeforeValidator(_as_list)] = []
+    start: Annotated[list[Name], BeforeValidator(_as_list, json_schema_input_type=Name | list[Name])] = []
     """Training runs, the mean of whose weights this one starts from where their names agree: trunk, and branches."""
     recipe: RecipeSpec
     heads: HeadRecipeSpec | None = None

@@ -1,4 +1,4 @@
-"""list, describe, doctor and schema."""
+"""list, describe and doctor."""
 
 from __future__ import annotations
 
@@ -97,19 +97,6 @@ def test_every_built_in_can_be_described(kind: Kind) -> None:
         assert first == f"{name} ({kind.value})" or any(
             line.startswith(f"{kind.value} of this name: archsim describe ") for line in others
         )
-
-
-@pytest.mark.parametrize("name", ["workload", "arch", "energy", "dram", "train"])
-def test_schema_of_every_kind_of_file(name: str) -> None:
-    found = run_json("schema", name)
-    assert found["properties"]["schema"]["const"] == f"archsim.{name}/1"
-    assert "layers" in found["properties"] or name in ("arch", "energy", "dram")
-
-
-def test_schema_explains_keys() -> None:
-    found = run_json("schema", "arch")
-    text = found["$defs"]["GlobalBufferSpec"]["properties"]["filter_kib"]["description"]
-    assert text.startswith("Part of ``size_kib`` that double-buffers filters")
 
 
 def test_doctor_says_what_is_in_order() -> None:
