@@ -48,7 +48,7 @@ PaddingPx = Annotated[
     tuple[_Zeros, ...],
     BeforeValidator(
         _as_pair,
-        json_schema_input_type=_Zeros | Annotated[list[_Zeros], Field(min_length=2, max_length=4)],
+        json_schema_input_type=_Zeros | tuple[_Zeros, _Zeros] | tuple[_Zeros, _Zeros, _Zeros, _Zeros],
     ),
     AfterValidator(_two_or_four),
 ]

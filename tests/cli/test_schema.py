@@ -70,7 +70,8 @@ def test_windows_are_a_number_or_a_pair(kernel: object, is_valid: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("padding", "is_valid"), [(1, True), ([1, 0], True), ([1, 0, 0, 1], True), (-1, False), ([1], False)]
+    ("padding", "is_valid"),
+    [(1, True), ([1, 0], True), ([1, 0, 0, 1], True), (-1, False), ([1], False), ([1, 0, 0], False)],
 )
 def test_padding_is_one_two_or_four_numbers(padding: object, is_valid: bool) -> None:
     content = yaml.safe_load((ROOT / "workloads" / "digits.yaml").read_text(encoding="utf-8"))

@@ -83,3 +83,16 @@ def test_unknown_names_are_refused_with_their_place(specs: Path, tmp_path: Path)
     file.write_text(text.replace("pol4", "pool4").replace("[g4-pool2, ", "[g4-convS, "))
     with pytest.raises(InvalidInput, match=r'recipe\.branches\.0: no branch "g4-convS"'):
         load_train_spec(file)
+
+
+@pytest.mark.parametrize(("written", "names"), [("one", ["one"]), ("[one, two]", ["one", "two"])])
+def test_a_start_is_a_name_or_several(specs: Path, tmp_path: Path, written: str, names: list[str]) -> None:
+    text = (specs / "digits.yaml").read_text()
+    file = tmp_path / "spec.yaml"
+    file.write_text(f"{text}\nstart: {written}\n")
+    assert load_train_spec(file).start == names
+    file.write_text(f"{text}\nstart: 3\n")
+    with pytest.raises(
+        InvalidInput, match=r"spec\.yaml:\d+:8: start: found 3, expected a name .*, or a list of them"
+    ):
+        load_train_spec(file)
