@@ -66,7 +66,7 @@ def evaluate(
 
 
 def measure_norms(state: TrainState, train: ImageBatch) -> None:
-    """Gives batch normalisation the means and variances that its inputs have in the augmented batches of the first epoch.
+    """Gives batch normalisation the means and variances of its inputs in the augmented batches of the first epoch.
 
     Not of the images as they are: a network knows those so well that its activations differ from those on others.
     """
