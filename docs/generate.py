@@ -48,7 +48,7 @@ REFERENCE = DOCS / "reference"
 GENERATED = (
     *sorted(REFERENCE.glob("*.md")),
     DOCS / "explanation" / "trust.md",
-    DOCS / "model-cards" / "vgg16-cifar10.md",
+    *sorted((DOCS / "model-cards").glob("*.md")),
 )
 NOT_RUN = ("data", "export-rtl", "import", "train")
 """Commands whose examples cannot be run everywhere: packages, files or the network may be absent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,10 @@ def survivor_table(_: Kept) -> str:
     return table(("file", "line", "made", "why no test fails"), rows)
 
 
-def dbp_table(_: Kept) -> str:
-    """What DBP does to the exits of the family, in share of the full network's cost, on held-out images."""
+def dbp_table(data: str, _: Kept) -> str:
+    """What DBP does to the exits chosen on one data set, in share of the full network's cost, on held-out images."""
     rows = []
-    for path in sorted(REPORTS.glob("*.json")):
+    for path in sorted(REPORTS.glob(f"*-{data}*.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
         if not report["branches"]:
             continue
@@ -111,6 +112,22 @@ def dbp_table(_: Kept) -> str:
         "AUC of the sum",
     )
     return table(header, rows)
+
+
+def classifier_table(training: str, _: Kept) -> str:
+    """Accuracy of every candidate branch and of the final classifier in int8, by position and structure."""
+    path = ROOT / "workloads" / "training" / f"{training}.log.jsonl"
+    log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    *_, measured = (record["classifier_accuracy"] for record in log if record["phase"] == "int8")
+    found = {tuple(name.split("-")): accuracy for name, accuracy in measured.items() if "-" in name}
+    structures, positions = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
+    rows: list[tuple[str, ...]] = []
+    for position in positions:
+        row = (found.get((structure, position)) for structure in structures)
+        rows.append((f"`{position}`", *("" if part is None else f"{100 * part:.2f}" for part in row)))
+    whole = ", ".join(f"{name} {100 * part:.2f}" for name, part in measured.items() if "-" not in name)
+    header = ("behind", *(f"`{structure}`" for structure in structures))
+    return f"{table(header, rows)}\n\nClassifiers of the whole trunk: {whole}."
 
 
 def branch_table(_: Kept) -> str:
@@ -148,7 +165,10 @@ def training_table(_: Kept) -> str:
 
 RECORDED: dict[str, Callable[[Kept], str]] = {
     "branches": branch_table,
-    "dbp": dbp_table,
+    "classifiers-cifar10": partial(classifier_table, "vgg16-cifar10-candidates"),
+    "classifiers-tinyimagenet": partial(classifier_table, "vgg16-half-tinyimagenet-candidates"),
+    "dbp-cifar10": partial(dbp_table, "cifar10"),
+    "dbp-tinyimagenet": partial(dbp_table, "tinyimagenet"),
     "fuzz": fuzz_table,
     "mutants": mutant_table,
     "survivors": survivor_table,

@@ -131,6 +131,11 @@ FAMILY = (
     *("vgg16-cifar10", "vgg16-cifar10-gap", "vgg16-cifar10-locoexnet", "vgg16-cifar10-branchynet"),
     *("vgg16-cifar10-sdn", "vgg16-cifar10-short", "vgg16-fat-cifar10", "vgg16-fat-cifar10-locoexnet"),
 )
+TWO_HUNDRED = (
+    "vgg16-half-tinyimagenet",
+    "vgg16-half-tinyimagenet-locoexnet",
+    "vgg16-half-tinyimagenet-short",
+)
 
 
 def test_no_network_of_a_head_is_asked_for_more_accuracy_than_locoexnet(repository: Path) -> None:
@@ -153,7 +158,7 @@ def test_no_network_of_a_head_is_asked_for_more_accuracy_than_locoexnet(reposito
                 others[head].append(spec.accuracy.max_loss)
     assert all(len(found) == 1 for found in asked.values()), asked
     compared = [(ours[head], loss) for head, losses in others.items() if head in ours for loss in losses]
-    assert len(compared) == 4 and all(own <= other for own, other in compared)
+    assert len(compared) == 6 and all(own <= other for own, other in compared)
 
 
 @pytest.mark.parametrize("name", FAMILY)
@@ -170,6 +175,14 @@ def test_full_width_family_runs_from_the_traces_it_shares(name: str) -> None:
         assert evaluated.params_used_fraction == 1
 
 
+def test_exits_of_two_hundred_classes_are_stored_beside_the_trunk() -> None:
+    full, *others = (api.load(name) for name in TWO_HUNDRED)
+    for workload in others:
+        shared, own = workload.loaded.weights_paths
+        assert shared == full.loaded.weights_paths[0] and own.stat().st_size < 1 << 20
+        assert api.evaluate(workload).images == 250
+
+
 def test_full_width_trunk_is_stored_once() -> None:
     trunks = {tuple(api.load(name).weights.layers["conv9"].weight.ravel()[:99]) for name in FAMILY}
     assert len(trunks) == 1
@@ -179,11 +192,17 @@ def test_full_width_trunk_is_stored_once() -> None:
 
 @pytest.mark.pack
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILY)
-def test_reports_of_the_family_are_what_evaluation_says(
-    name: str, repository: Path, image_pack: Path
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [
+        *((name, "cifar10_test.parquet") for name in FAMILY),
+        *((name, "tinyimagenet_val.parquet") for name in TWO_HUNDRED),
+    ],
+)
+def test_reports_of_a_family_are_what_evaluation_says(
+    name: str, images: str, repository: Path, image_pack: Path
 ) -> None:
     report = json.loads((repository / "workloads" / "exits" / "reports" / f"{name}.json").read_text())["test"]
-    found = api.evaluate(name, data=image_pack / "cifar10_test.parquet")
+    found = api.evaluate(name, data=image_pack / images)
     for key in ("images", "accuracy", "params_used_fraction", "macs_used_fraction", "exits", "delta_pp"):
         assert getattr(found, key) == report[key], key
