@@ -19,6 +19,7 @@ from archsim.functional.decide import decide
 from archsim.functional.statistics import ExitStatistics, statistics
 from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import save_trace as write_trace
+from archsim.progress import Progress
 from archsim.results.assemble import Measurements, measure
 from archsim.results.conservation import check_run
 from archsim.results.defaults import DEFAULT_ARCH, DEFAULT_SEED, ENGINES
@@ -28,7 +29,7 @@ from archsim.results.queueing import BACK_TO_BACK, Queue, parse_arrivals, poisso
 from archsim.results.replay import Part, Replay, Replayed, replay
 from archsim.results.run_result import AreaResult, EvaluateResult, ImageResult, Roofs, RunResult
 from archsim.results.setup import Setup, collecting, load
-from archsim.results.source import Progress, Source, Workload
+from archsim.results.source import Source, Workload
 from archsim.results.store import check_out_dir, write_run
 from archsim.results.timeline import TimelineRequest
 from archsim.sim.engine import Engine, Simulator

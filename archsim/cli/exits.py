@@ -9,6 +9,7 @@ import click
 
 from archsim.cli.options import json_option
 from archsim.cli.output import note, note_files, percent, print_json, print_table, print_title
+from archsim.cli.progress import COMPILES, Progress
 
 if TYPE_CHECKING:
     from archsim.exits.report import ExitsReport, Measured, OutOfFold
@@ -60,7 +61,8 @@ def exits(
     runs, reports = runs_for(loaded), []
     for each in loaded:
         out_dir = Path(each.spec.name if out is None else out)
-        reports.append(build(each, folders, out_dir, note, candidates, runs))
+        with Progress("choosing exits", "steps", COMPILES) as progress:
+            reports.append(build(each, folders, out_dir, note, progress.stage, candidates, runs))
         note_files(reports[-1].files)
         if not as_json:
             _print_report(reports[-1])

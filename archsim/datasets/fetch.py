@@ -7,13 +7,13 @@ moved. A download that was cut off starts again; an archive that was complete is
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from archsim.datasets.image_set import invalid
 from archsim.datasets.unpack import unpack
 from archsim.errors import InvalidInput, MissingExtra
+from archsim.progress import Progress
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_S = 60
@@ -43,9 +43,6 @@ DATA_SETS: dict[str, DataSet] = {
     ),
 }
 """By the name that ``archsim data fetch`` takes."""
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes there, bytes in all; 0 when that is not known)."""
 
 
 def fetch(name: str, to: Path, progress: Progress = lambda _done, _total: None) -> Path:

@@ -44,12 +44,15 @@ from archsim.functional.trace import FunctionalTrace
 from archsim.functional.trace_io import load_trace
 from archsim.network.graph import Network
 from archsim.network.weights import Weights, tensor_hashes
+from archsim.progress import Progress
 from archsim.resources import Kind
 from archsim.results.source import Workload
 from archsim.results.store import check_out_dir, json_bytes
 
 Notes = Callable[[str], None]
-"""Called with a line about what is being done."""
+"""Called with a line about what has been found on the way."""
+Stages = Callable[[str, str], Progress]
+"""From a task and its unit to what is called as it goes on."""
 
 
 def build(
@@ -57,6 +60,7 @@ def build(
     folders: Sequence[Path],
     out_dir: Path,
     note: Notes = lambda _: None,
+    stage: Stages = lambda _task, _unit: lambda _done, _total: None,
     candidates: Path | None = None,
     runs: CandidateRuns | None = None,
 ) -> ExitsReport:
@@ -64,6 +68,8 @@ def build(
 
     candidates: the workload file to choose from, instead of the one that the spec names. runs: of several choices from
     the same candidates (:func:`runs_for`).
+    note: called with what is found on the way. stage: called with a task and its unit; what it returns is told how far
+    it is.
     folders: searched for ``data.source`` and ``data.test``, before the folder of the spec and ``$ARCHSIM_DATA``.
     Files: ``NAME.yaml``, ``NAME.npz``, the images that shipped with the workload, ``NAME.trace.npz`` (of test images,
     or what shipped), ``NAME.exits.json`` (the report), ``NAME.table.npz`` (the candidate table, for searches of your
@@ -78,17 +84,16 @@ def build(
     batch = choosing_images(loaded, workload, folders)
     test = test_images(loaded, folders)
     _check_size(loaded, len(batch), _candidates(ending, spec.search.candidates))
-    choosing = _Choosing(loaded, workload, machine, batch, runs or runs_for([loaded]), note)
+    choosing = _Choosing(loaded, workload, machine, batch, runs or runs_for([loaded]), note, stage)
     ending, classifier, found = choosing.shortened(ending)
     network, table, trace, sample = choosing.table(ending, spec.search.candidates, classifier)
-    note("searching")
-    chosen = _choose(loaded, table)
+    chosen = _choose(loaded, table, stage("searching", "prices of accuracy"))
     kept = kept_workload(spec, ending, table, chosen.choice.policy)
     report = report_of(spec, network, table, chosen, trace, sample, machine)
     report = dataclasses.replace(report, cuts=found)
     if test is not None:
-        note(f"running {len(test)} test images")
-        seen = choosing.runs.trace(workload, kept.network, classifier, test, spec.data.test)
+        progress = stage("running test images", "images")
+        seen = choosing.runs.trace(workload, kept.network, classifier, test, spec.data.test, progress)
         report = dataclasses.replace(report, test=measured(kept.network, seen))
     shown = None
     if test is not None and spec.data.trace_images:
@@ -190,6 +195,7 @@ class _Choosing:
     batch: ImageBatch
     runs: CandidateRuns
     note: Notes
+    stage: Stages
 
     def table(
         self, ending: Ending, patterns: list[str] | None, classifier: str | None
@@ -199,11 +205,12 @@ class _Choosing:
         classifier: the branch of the workload that is the end of ``ending``.
         """
         spec, network = self.loaded.spec, _candidates(ending, patterns)
-        self.note(f"running {len(self.batch)} images through {len(network.branches)} candidate branches")
-        trace = self.runs.trace(self.workload, network, classifier, self.batch, choosing_key(self.loaded))
+        progress = self.stage(f"running images through {len(network.branches)} candidate branches", "images")
+        key = choosing_key(self.loaded)
+        trace = self.runs.trace(self.workload, network, classifier, self.batch, key, progress)
         weights = Weights.of(without_branches(ending.arrays, network))
         sample = _trace(network, weights, _first(self.batch, spec.cost_images), zero_maps=True)
-        self.note(f"measuring {spec.objective}")
+        self.stage(f"measuring {spec.objective}", "images")(0, len(sample.labels))
         if self.machine is not None:
             costs = simulated_costs(network, self.machine, sample, cast(SimulatedObjective, spec.objective))
         else:
@@ -283,14 +290,14 @@ def _first(batch: ImageBatch, count: int) -> ImageBatch:
     return ImageBatch(batch.images[:count], batch.labels[:count])
 
 
-def _choose(loaded: LoadedExitsSpec, table: CandidateTable) -> Chosen:
+def _choose(loaded: LoadedExitsSpec, table: CandidateTable, progress: Progress) -> Chosen:
     spec = loaded.spec
     goal, searches = spec.accuracy.goal, spec.search.searches
     everything = np.arange(table.images)
     if spec.accuracy.folds is not None and table.count:
-        choice, fits = cheapest_fitted(table, goal, searches, spec.seed, spec.accuracy.folds)
+        choice, fits = cheapest_fitted(table, goal, searches, spec.seed, spec.accuracy.folds, progress)
         return Chosen(fits[0].search, choice, choice.policy, everything, None, None, fits)
     if spec.accuracy.certify and table.count:
-        return choose_safely(table, goal, searches[0], spec.seed)
-    choice = choose(table, goal, searches[0])
+        return choose_safely(table, goal, searches[0], spec.seed, progress)
+    choice = choose(table, goal, searches[0], progress)
     return Chosen(searches[0], choice, choice.policy, everything, None, None)

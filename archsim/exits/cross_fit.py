@@ -10,8 +10,9 @@ Learning, 2nd ed., 7.10; the order of the tests as in Angelopoulos et al., Learn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from archsim.exits.policy import ExitPolicy, apply_policy
 from archsim.exits.structure import AccuracyGoal, Choice, Search, policy_at_price
 from archsim.exits.tables import CandidateTable, Int64s
 from archsim.functional.statistics import PairedTest, paired_test
+from archsim.progress import Progress
 
 PRICES = tuple(float(price) for price in np.geomspace(1000, 1, 25))
 """Of all accuracy, in full costs, falling by a quarter a step: at 100 one point is worth the cost of one image."""
@@ -43,21 +45,46 @@ class CrossFit:
 
 
 def cheapest_fitted(
-    table: CandidateTable, goal: AccuracyGoal, searches: Sequence[Search], seed: int, folds: int
+    table: CandidateTable,
+    goal: AccuracyGoal,
+    searches: Sequence[Search],
+    seed: int,
+    folds: int,
+    progress: Progress | None = None,
 ) -> tuple[Choice, tuple[CrossFit, ...]]:
-    """The choice of the search with which images out of fold cost least, what it saw there first, then the others'."""
-    found = [cross_fitted(table, goal, search, seed, folds) for search in searches]
+    """The choice of the search with which images out of fold cost least, what it saw there first, then the others'.
+
+    progress: in prices; those that a search does not need count as tried when the next one begins.
+    """
+
+    def advance(search: int, price: int) -> None:
+        if progress:
+            progress(search * len(PRICES) + price, len(searches) * len(PRICES))
+
+    found = [
+        cross_fitted(table, goal, search, seed, folds, partial(advance, index))
+        for index, search in enumerate(searches)
+    ]
     found.sort(key=lambda pair: pair[1].cost_fraction)
     return found[0][0], tuple(cross_fit for _, cross_fit in found)
 
 
 def cross_fitted(
-    table: CandidateTable, goal: AccuracyGoal, search: Search, seed: int, folds: int
+    table: CandidateTable,
+    goal: AccuracyGoal,
+    search: Search,
+    seed: int,
+    folds: int,
+    advance: Callable[[int], None] = lambda _: None,
 ) -> tuple[Choice, CrossFit]:
-    """The policy of all images at the cheapest price at which ``goal`` is met out of fold, and what was seen there."""
+    """The policy of all images at the cheapest price at which ``goal`` is met out of fold, and what was seen there.
+
+    advance: called with the number of prices that have been tried.
+    """
     parts = fold_rows(table.images, folds, seed)
     best = CrossFit(search, folds, None, paired_test(table.correct[:, -1], table.correct[:, -1]), 1.0)
-    for price in PRICES:
+    for tried, price in enumerate(PRICES):
+        advance(tried)
         found = _at_price(table, parts, price, goal.luck_credit, search)
         if not goal.is_met(found.comparison):
             break

@@ -13,6 +13,7 @@ from archsim.functional.executor import run
 from archsim.functional.trace import FunctionalTrace
 from archsim.network.graph import FINAL, Network
 from archsim.network.weights import Weights
+from archsim.progress import Progress
 from archsim.results.source import Workload
 
 EVERYTHING = "*"
@@ -35,18 +36,26 @@ class CandidateRuns:
         classifier: str | None,
         batch: ImageBatch,
         source: Hashable,
+        progress: Progress | None = None,
     ) -> FunctionalTrace:
         """What ``network``, which is the workload's with some branches and another classifier, does with images.
 
-        source: identifies the images; those of an equal source are run once.
+        source: identifies the images; those of an equal source are run once. progress: in images.
         """
         key = (workload.path, source)
         if key not in self._traces:
             kept = tuple(branch for branch in workload.network.branches if self._asks_for(branch.name))
             whole = dataclasses.replace(workload.network, branches=kept)
             weights = Weights.of(without_branches(workload.weights.arrays(), whole))
-            policy = Policy.of(whole)
-            self._traces[key] = run(whole, weights, [batch], policy=policy, lazy=False, zero_maps=False)
+            self._traces[key] = run(
+                whole,
+                weights,
+                [batch],
+                policy=Policy.of(whole),
+                lazy=False,
+                zero_maps=False,
+                progress=progress and (lambda done, _: progress(done, len(batch))),
+            )
         return _through(self._traces[key], network.exit_names, classifier)
 
     def _asks_for(self, name: str) -> bool:

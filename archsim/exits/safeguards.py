@@ -21,6 +21,7 @@ from archsim.exits.policy import ExitPolicy, leaves, reaches
 from archsim.exits.structure import AccuracyGoal, Choice, Search, choose, compare
 from archsim.exits.tables import CandidateTable, Int64s
 from archsim.functional.statistics import PairedTest
+from archsim.progress import Progress
 
 LEVEL = 0.05
 """Probability, over draws of split B, that a certified policy loses more than it may."""
@@ -63,11 +64,13 @@ class Chosen:
     cross_fits: tuple[CrossFit, ...] = ()
 
 
-def choose_safely(table: CandidateTable, goal: AccuracyGoal, search: Search, seed: int) -> Chosen:
-    """Searches on split A of the images and certifies ``goal.max_loss`` on split B."""
+def choose_safely(
+    table: CandidateTable, goal: AccuracyGoal, search: Search, seed: int, progress: Progress | None = None
+) -> Chosen:
+    """Searches on split A of the images and certifies ``goal.max_loss`` on split B. progress: as :func:`choose`."""
     rows_a, rows_b = split_rows(table.images, seed)
     half = table.rows(rows_a)
-    choice = choose(half, goal, search)
+    choice = choose(half, goal, search, progress)
     certificate = certify(table.rows(rows_b), tightening_path(half, choice.policy), goal.max_loss)
     return Chosen(
         search, replace(choice, policy=certificate.policy), choice.policy, rows_a, rows_b, certificate

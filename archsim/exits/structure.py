@@ -20,6 +20,7 @@ from archsim.exits.nested import nested_policy
 from archsim.exits.policy import ExitPolicy, apply_policy, mean_cost_fraction
 from archsim.exits.tables import CandidateTable
 from archsim.functional.statistics import ONE_SIDED_95, PairedTest, paired_test
+from archsim.progress import Progress
 
 _SWEEPS = 12
 _BISECTIONS = 24
@@ -91,11 +92,15 @@ def choose_policy(table: CandidateTable, goal: AccuracyGoal, search: Search | No
     return choose(table, goal, search or Search()).policy
 
 
-def choose(table: CandidateTable, goal: AccuracyGoal, search: Search) -> Choice:
-    """As :func:`choose_policy`, with the price that the bisection ended at."""
+def choose(
+    table: CandidateTable, goal: AccuracyGoal, search: Search, progress: Progress | None = None
+) -> Choice:
+    """As :func:`choose_policy`, with the price that the bisection ended at. progress: in prices tried."""
     best = ExitPolicy.without_exits(table.count)
     low, high = np.log(_SMALLEST_PRICE), np.log(_LARGEST_PRICE)
-    for _ in range(_BISECTIONS):
+    for step in range(_BISECTIONS):
+        if progress:
+            progress(step, _BISECTIONS)
         price = (low + high) / 2
         policy = policy_at_price(Lagrangian(table, float(np.exp(price)), goal.luck_credit), search)
         if goal.is_met(compare(table, policy)):

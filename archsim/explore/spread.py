@@ -16,8 +16,8 @@ from archsim.explore.task import OK, Task, trace_of, workload_of
 from archsim.explore.traces import prepare_traces
 from archsim.explore.work import part_job
 from archsim.explore.workers import open_workers
+from archsim.progress import Progress
 from archsim.results.run_result import RunResult
-from archsim.results.source import Progress
 from archsim.results.store import check_out_dir
 
 _MOST_IMAGES = 50

@@ -19,7 +19,8 @@ from archsim.explore.table import SweepTable, read_table
 from archsim.explore.task import FAILED, Hasher, Outcome, Task, run_task
 from archsim.explore.traces import prepare_traces
 from archsim.explore.workers import open_workers
-from archsim.results.source import Progress, Workload
+from archsim.progress import Progress
+from archsim.results.source import Workload
 from archsim.results.store import check_out_dir
 
 

@@ -12,7 +12,8 @@ from archsim.datasets.image_set import file_sha256
 from archsim.explore.axis import axis_of
 from archsim.explore.spec import SweepSpec
 from archsim.files import is_file
-from archsim.results.source import Progress, Source, Workload
+from archsim.progress import Progress
+from archsim.results.source import Source, Workload
 
 _FOLDER = "traces"
 

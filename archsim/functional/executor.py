@@ -8,7 +8,7 @@ the trace serves any policy.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,9 +26,7 @@ from archsim.kernels.margin import top_two
 from archsim.kernels.sparsity import magnitude_sum, zero_map
 from archsim.network.graph import IMAGE, Branch, Layer, Network
 from archsim.network.weights import Weights
-
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all; 0 when that is not known)."""
+from archsim.progress import Progress
 
 _PART_BYTES = 16 << 20
 _MAX_PART_IMAGES = 32

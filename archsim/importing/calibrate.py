@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,10 @@ from archsim.datasets import ImageBatch, iter_images
 from archsim.functional.executor import check_images
 from archsim.importing.floats import float_tensors
 from archsim.network.graph import Network
+from archsim.progress import Progress
 from archsim.quantisation.integer import FloatLayer, Recipe
 from archsim.quantisation.samples import Sampler
 
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 SEED = 0
 _BATCH_IMAGES = 4
 """Few, because a batch is held as float32 with all maps that are still to be read."""

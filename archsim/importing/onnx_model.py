@@ -20,7 +20,7 @@ from archsim.files import replacing_together
 from archsim.functional.decide import Policy
 from archsim.functional.executor import run
 from archsim.importing.assemble import Assembly, assemble, label_of
-from archsim.importing.calibrate import Calibration, Progress, calibrate, draw_images
+from archsim.importing.calibrate import Calibration, calibrate, draw_images
 from archsim.importing.draft import Tensor, Unsupported
 from archsim.importing.onnx_file import Graph, read_graph
 from archsim.importing.operators import OPERATORS
@@ -30,6 +30,7 @@ from archsim.importing.walk import Walk, safe_name
 from archsim.network.build import build_network
 from archsim.network.graph import IMAGE, Network, Shape
 from archsim.network.weights import Weights, save_weights
+from archsim.progress import Progress
 from archsim.quantisation.integer import FloatLayer, Recipe, input_table, integer_network
 from archsim.results.defaults import DEFAULT_ARCH
 from archsim.schedule.branches import runs_of

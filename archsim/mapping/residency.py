@@ -8,13 +8,14 @@ whatever fits a buffer fits a larger one, which can therefore never cost more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from archsim.config.arch import ArchSpec
 from archsim.mapping.base import Dataflow, Placement
 from archsim.mapping.fusion import FusedLayer
 from archsim.mapping.pool_pass import WithPools
+from archsim.progress import Progress
 from archsim.registry import get_dataflow
 
 MAX_STATES = 256
@@ -22,7 +23,6 @@ MAX_STATES = 256
 NOT_MAPPED_COST = 1 << 80
 """A layer that the buffer left to it cannot run costs more than any traffic."""
 
-Progress = Callable[[int, int], None]
 Kept = frozenset[int]
 """Runs whose outputs stay, by index."""
 

@@ -13,12 +13,13 @@ from archsim.functional.decide import decide
 from archsim.functional.executor import concatenate
 from archsim.functional.statistics import ExitStatistics, statistics
 from archsim.functional.trace import FunctionalTrace
+from archsim.progress import Progress
 from archsim.results.aggregate import RunSums
 from archsim.results.branch_images import branch_images
 from archsim.results.observed import observe_image
 from archsim.results.run_result import BranchImage, ImageResult
 from archsim.results.setup import Setup
-from archsim.results.source import Progress, Source
+from archsim.results.source import Source
 from archsim.results.timeline import Timeline, TimelineRequest
 from archsim.sim.engine import Simulator, image_path, image_work
 from archsim.sim.records import ImageRecord

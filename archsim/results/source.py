@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,8 @@ from archsim.functional.trace_io import load_trace
 from archsim.network.graph import Network
 from archsim.network.weights import Weights, load_weights, network_hash, tensor_hashes
 from archsim.network.zeros import zero_fractions
+from archsim.progress import Progress
 from archsim.results.defaults import DEFAULT_SEED
-
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all; 0 when that is not known)."""
 
 _BATCH_IMAGES = 200
 """Images whose zero maps are in memory at a time."""

@@ -17,8 +17,9 @@ from archsim.config.dram import DramPresetSpec
 from archsim.mapping.base import Dataflow, Int64Array, Placement, TilePlan
 from archsim.mapping.fusion import FusedLayer
 from archsim.mapping.pool_pass import WithPools
-from archsim.mapping.residency import Progress, place
+from archsim.mapping.residency import place
 from archsim.network.graph import IMAGE, Layer, Network
+from archsim.progress import Progress
 from archsim.registry import get_dataflow
 from archsim.schedule.branches import BranchStep, branch_steps, classifier_bytes, runs_of
 

@@ -16,8 +16,8 @@ from archsim.functional.decide import Decisions
 from archsim.functional.trace import FunctionalTrace
 from archsim.mapping.base import BoolArray, MapTransfers, TileWork
 from archsim.mapping.compression import CodedMap, map_transfers
-from archsim.mapping.residency import Progress
 from archsim.network.graph import IMAGE, Network
+from archsim.progress import Progress
 from archsim.schedule.program import Program, Step, compile_program
 from archsim.sim.conservation import disagreements, more_disagreements
 from archsim.sim.decisions import ImagePath

@@ -11,11 +11,12 @@ import pytest
 import yaml
 
 from archsim import api
-from archsim.exits.build import _choose, runs_for
+from archsim.exits.build import _choose, build, runs_for
 from archsim.exits.cross_fit import cross_fitted
 from archsim.exits.safeguards import choose_safely
 from archsim.exits.spec import load_exits_spec
 from archsim.exits.structure import Search, choose
+from archsim.progress import Progress
 from tests.builders import tiny_document, write_workload
 from tests.exit_builds import agreeing_workload, branch, exits, spec
 from tests.exit_tables import synthetic_table
@@ -157,7 +158,7 @@ def test_the_safeguard_is_that_of_the_spec(tmp_path: Path) -> None:
     table = synthetic_table(3, 120, 2)
 
     def chosen(**changes: Any) -> Any:
-        return _choose(load_exits_spec(spec(tmp_path, **changes)), table)
+        return _choose(load_exits_spec(spec(tmp_path, **changes)), table, lambda _done, _total: None)
 
     plain, limits = {"max_loss": 0.1, "certify": False}, {"max_branches": 1, "dbp": "none"}
     search = Search(max_branches=1, dbp="none")
@@ -175,6 +176,29 @@ def test_the_safeguard_is_that_of_the_spec(tmp_path: Path) -> None:
     assert fits[0][1].cost_fraction != fits[1][1].cost_fraction
     assert (found.choice, found.search, found.cross_fits[0]) == (choice, best.search, best)
     assert (found.searched, found.certificate, len(found.cross_fits)) == (choice.policy, None, 2)
+
+
+@pytest.mark.parametrize("accuracy", [{"folds": 2}, {"certify": True}, {"certify": False}])
+def test_a_long_choice_says_how_far_it_is(folder: Path, accuracy: dict[str, Any]) -> None:
+    said: list[tuple[str, str, int, int]] = []
+
+    def stage(task: str, unit: str) -> Progress:
+        return lambda done, total: said.append((task, unit, done, total))
+
+    file = spec(folder, accuracy={"max_loss": 0.1, **accuracy}, data={"test": "tiny.images.npz"})
+    build(load_exits_spec(file), [], folder / "out", stage=stage)
+    units = {
+        "running images through 2 candidate branches": "images",
+        "measuring energy": "images",
+        "searching": "prices of accuracy",
+        "running test images": "images",
+    }
+    assert list(dict.fromkeys((task, unit) for task, unit, _, _ in said)) == list(units.items())
+    for task in units:
+        steps = [(done, total) for found, _, done, total in said if found == task]
+        assert steps == sorted(steps) and len({total for _, total in steps}) == 1
+        assert 0 <= steps[-1][0] <= steps[-1][1]
+    assert sum(found == "searching" for found, *_ in said) > 2
 
 
 @pytest.mark.parametrize(

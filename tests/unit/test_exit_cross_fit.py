@@ -136,3 +136,14 @@ def test_what_folds_say_holds_on_other_images() -> None:
         assert apply_policy(others, choice.policy).costs.mean() < table.costs.full
     assert np.mean(flattered) > 0.001
     assert abs(np.mean(honest)) < np.mean(flattered) / 2
+
+
+def test_progress_counts_the_prices_of_all_searches() -> None:
+    table = synthetic_table(3, 1500, 6)
+    searches = [Search(max_branches=limit, dbp="none", grid=False) for limit in (1, 3)]
+    said: list[tuple[int, int]] = []
+    cheapest_fitted(table, GOAL, searches, 1, 4, lambda done, total: said.append((done, total)))
+    tried = [done for done, _ in said]
+    assert {total for _, total in said} == {2 * len(PRICES)}
+    assert tried == sorted(set(tried)) and {0, len(PRICES)} <= set(tried)
+    assert len(tried) < 2 * len(PRICES), "no search stopped before the last price"
