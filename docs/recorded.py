@@ -114,6 +114,31 @@ def dbp_table(data: str, _: Kept) -> str:
     return table(header, rows)
 
 
+def exits_table(data: str, _: Kept) -> str:
+    """What exits chosen on one data set do to the test images, against the full network that each has."""
+    rows = []
+    for path in sorted(REPORTS.glob(f"*-{data}*.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if not report["branches"]:
+            continue
+        seen = report["test"]
+        shares = [f"{100 * seen[key]:.2f}" for key in ("full_network_accuracy", "accuracy")]
+        used = [f"{100 * seen[key]:.2f}" for key in ("params_used_fraction", "macs_used_fraction")]
+        rows.append(
+            (f"`{path.stem}`", *shares, f"{seen['delta_pp']:+.2f}", f"{seen['mcnemar_p']:.3f}", *used)
+        )
+    header = (
+        "exits",
+        "full network, %",
+        "with exits, %",
+        "difference, pp",
+        "McNemar p",
+        "parameters, %",
+        "MACs, %",
+    )
+    return table(header, rows)
+
+
 def classifier_table(training: str, _: Kept) -> str:
     """Accuracy of every candidate branch and of the final classifier in int8, by position and structure."""
     path = ROOT / "workloads" / "training" / f"{training}.log.jsonl"
@@ -169,6 +194,8 @@ RECORDED: dict[str, Callable[[Kept], str]] = {
     "classifiers-tinyimagenet": partial(classifier_table, "vgg16-half-tinyimagenet-candidates"),
     "dbp-cifar10": partial(dbp_table, "cifar10"),
     "dbp-tinyimagenet": partial(dbp_table, "tinyimagenet"),
+    "exits-cifar10": partial(exits_table, "cifar10"),
+    "exits-tinyimagenet": partial(exits_table, "tinyimagenet"),
     "fuzz": fuzz_table,
     "mutants": mutant_table,
     "survivors": survivor_table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -161,7 +162,7 @@ def _print_branches(report: ExitsReport) -> None:
             str(branch.evaluated),
             str(branch.skipped_by_dbp),
             str(branch.exited),
-            f"{branch.auc:.2f}",
+            "-" if math.isnan(branch.auc) else f"{branch.auc:.2f}",
         )
         for branch in report.branches
     ]
