@@ -86,13 +86,21 @@ def survivor_table(_: Kept) -> str:
     return table(("file", "line", "made", "why no test fails"), rows)
 
 
+def _reports_with_exits(data: str) -> list[Any]:
+    files = sorted(REPORTS.glob(f"*-{data}*.json"))
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    return [report for report in reports if report["branches"]]
+
+
+def _log(training: str) -> list[Any]:
+    path = ROOT / "workloads" / "training" / f"{training}.log.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def dbp_table(data: str, _: Kept) -> str:
     """What DBP does to the exits chosen on one data set, in share of the full network's cost, on held-out images."""
     rows = []
-    for path in sorted(REPORTS.glob(f"*-{data}*.json")):
-        report = json.loads(path.read_text(encoding="utf-8"))
-        if not report["branches"]:
-            continue
+    for report in _reports_with_exits(data):
         costs = [
             report["controls"][key]["cost_fraction"] for key in ("without_dbp", "random_dbp", "oracle_dbp")
         ]
@@ -100,7 +108,7 @@ def dbp_table(data: str, _: Kept) -> str:
         quality = [branch["auc"] for branch in report["branches"] if branch["auc"] is not None]
         shares = [f"{100 * cost:.3f}" for cost in (costs[0], chosen, *costs[1:])]
         rows.append(
-            (f"`{path.stem}`", report["objective"], *shares, f"{min(quality):.2f} to {max(quality):.2f}")
+            (f"`{report['name']}`", report["objective"], *shares, f"{min(quality):.2f} to {max(quality):.2f}")
         )
     header = (
         "exits",
@@ -117,15 +125,12 @@ def dbp_table(data: str, _: Kept) -> str:
 def exits_table(data: str, _: Kept) -> str:
     """What exits chosen on one data set do to the test images, against the full network that each has."""
     rows = []
-    for path in sorted(REPORTS.glob(f"*-{data}*.json")):
-        report = json.loads(path.read_text(encoding="utf-8"))
-        if not report["branches"]:
-            continue
+    for report in _reports_with_exits(data):
         seen = report["test"]
         shares = [f"{100 * seen[key]:.2f}" for key in ("full_network_accuracy", "accuracy")]
         used = [f"{100 * seen[key]:.2f}" for key in ("params_used_fraction", "macs_used_fraction")]
         rows.append(
-            (f"`{path.stem}`", *shares, f"{seen['delta_pp']:+.2f}", f"{seen['mcnemar_p']:.3f}", *used)
+            (f"`{report['name']}`", *shares, f"{seen['delta_pp']:+.2f}", f"{seen['mcnemar_p']:.3f}", *used)
         )
     header = (
         "exits",
@@ -141,8 +146,7 @@ def exits_table(data: str, _: Kept) -> str:
 
 def classifier_table(training: str, _: Kept) -> str:
     """Accuracy of every candidate branch and of the final classifier in int8, by position and structure."""
-    path = ROOT / "workloads" / "training" / f"{training}.log.jsonl"
-    log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    log = _log(training)
     *_, measured = (record["classifier_accuracy"] for record in log if record["phase"] == "int8")
     found = {tuple(name.split("-")): accuracy for name, accuracy in measured.items() if "-" in name}
     structures, positions = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
@@ -172,8 +176,7 @@ def training_table(_: Kept) -> str:
     built = json.loads((REPORTS / "vgg16-cifar10.json").read_text(encoding="utf-8"))["test"]
     rows, epochs = [], 0
     for name in (f"vgg16-cifar10{part}" for part in ("-first-cycle", "-second-cycle", "", "-candidates")):
-        path = ROOT / "workloads" / "training" / f"{name}.log.jsonl"
-        log = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        log = _log(name)
         *_, last = (record for record in log if record["phase"] == "joint")
         epochs += last["epoch"]
         int8 = {
