@@ -1,8 +1,9 @@
 """Candidate branches by the name of their structure, at every position of a trunk where they fit.
 
 Structures (early-exit design, section 3.1): ``g1`` pools the whole map, ``g2`` and ``g4`` average it to 2x2 and 4x4;
-a linear layer follows. ``bottleneck`` puts a 1x1 convolution to 16 channels before a 4x4 pool, ``depthwise`` a 3x3
-depthwise and a 1x1 convolution to 64 channels before a global pool. Conventional, as baselines: ``conv32``, a 3x3
+a linear layer follows. ``g8`` does so with 8x8, which early positions gain from: there it is where something is in the
+image that tells classes apart. ``bottleneck`` puts a 1x1 convolution to 16 channels before a 4x4 pool, ``depthwise`` a
+3x3 depthwise and a 1x1 convolution to 64 channels before a global pool. Conventional, as baselines: ``conv32``, a 3x3
 convolution to 32 channels and a 2x2 max pool (BranchyNet, Teerapittayanon et al., ICPR 2016); ``g4`` is the internal
 classifier of SDN (Kaya et al., ICML 2019) with its mixed pooling replaced by the average.
 """
@@ -15,7 +16,7 @@ from typing import Any, Literal
 from archsim.config.workload import BranchSpec
 from archsim.network.graph import Network, Shape
 
-Structure = Literal["g1", "g2", "g4", "bottleneck", "depthwise", "conv32"]
+Structure = Literal["g1", "g2", "g4", "g8", "bottleneck", "depthwise", "conv32"]
 Operators = list[dict[str, Any]]
 _BOTTLENECK_CHANNELS = 16
 _DEPTHWISE_CHANNELS = 64
@@ -95,6 +96,7 @@ _STRUCTURES: dict[str, Callable[[Shape], Operators | None]] = {
     "g1": _global,
     "g2": lambda shape: _grid(shape, 2),
     "g4": lambda shape: _grid(shape, 4),
+    "g8": lambda shape: _grid(shape, 8),
     "bottleneck": _bottleneck,
     "depthwise": _depthwise,
     "conv32": _conv32,

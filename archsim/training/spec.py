@@ -95,7 +95,7 @@ class CandidatesSpec(ConfigModel):
     """Branches that are written out for every position and structure."""
 
     structures: Annotated[list[Structure], Field(min_length=1)]
-    """``g1``, ``g2``, ``g4``, ``bottleneck``, ``depthwise``, ``conv32``; what does not fit a map is left out."""
+    """``g1``, ``g2``, ``g4``, ``g8``, ``bottleneck``, ``depthwise``, ``conv32``; those that fit a map."""
     after: list[Name] | None = None
     """Trunk layers; when left out, every convolution, after the pool that follows it."""
 

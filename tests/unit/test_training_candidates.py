@@ -11,7 +11,7 @@ from archsim.network.graph import Network
 from archsim.training.candidates import Structure, candidate_branches, positions
 from archsim.training.spec import load_train_spec, network_of
 
-EVERY: tuple[Structure, ...] = ("g1", "g2", "g4", "bottleneck", "depthwise", "conv32")
+EVERY: tuple[Structure, ...] = ("g1", "g2", "g4", "g8", "bottleneck", "depthwise", "conv32")
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,20 @@ def test_counts_of_the_networks_that_are_trained(
     fat = next(branch for branch in candidates.branches if branch.name == "fat")
     convolutions = sum(layer.weights for layer in candidates.trunk_until(fat))
     assert convolutions + fat.weights == fat_weights
+
+
+def test_a_grid_of_eight_reads_64_values_a_channel(vgg: Network, specs: Path, tmp_path: Path) -> None:
+    """64 C K; nothing is pooled where the map has this size, and a smaller map has no such branch."""
+    found = candidate_branches(vgg, ["g8"], ["pool1", "pool2", "pool3"])
+    assert [(branch.name, [layer.op for layer in branch.layers]) for branch in found] == [
+        ("g8-pool1", ["avg_pool", "linear"]),
+        ("g8-pool2", ["linear"]),
+    ]
+    file = tmp_path / "spec.yaml"
+    text = (specs / "vgg16-cifar10-candidates.yaml").read_text()
+    file.write_text(text.replace("- structures: [g1,", "- structures: [g8, g1,"))
+    weights = {branch.name: branch.weights for branch in network_of(load_train_spec(file)).branches}
+    assert (weights["g8-pool1"], weights["g8-pool2"]) == (64 * 64 * 10, 64 * 128 * 10)
 
 
 def test_structures_that_do_not_fit_are_left_out(vgg: Network) -> None:
