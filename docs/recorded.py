@@ -105,11 +105,13 @@ def dbp_table(data: str, _: Kept) -> str:
             report["controls"][key]["cost_fraction"] for key in ("without_dbp", "random_dbp", "oracle_dbp")
         ]
         chosen = report["cost_fraction"]
-        quality = [branch["auc"] for branch in report["branches"] if branch["auc"] is not None]
         shares = [f"{100 * cost:.3f}" for cost in (costs[0], chosen, *costs[1:])]
-        rows.append(
-            (f"`{report['name']}`", report["objective"], *shares, f"{min(quality):.2f} to {max(quality):.2f}")
+        ranges = (
+            [branch[key] for branch in report["branches"] if branch[key] is not None]
+            for key in ("auc", "margin_auc")
         )
+        told = (f"{min(found):.2f} to {max(found):.2f}" if found else "" for found in ranges)
+        rows.append((f"`{report['name']}`", report["objective"], *shares, *told))
     header = (
         "exits",
         "cost in",
@@ -118,6 +120,7 @@ def dbp_table(data: str, _: Kept) -> str:
         "by chance, %",
         "perfect, %",
         "AUC of the sum",
+        "of the margin before",
     )
     return table(header, rows)
 

@@ -162,7 +162,7 @@ def _print_branches(report: ExitsReport) -> None:
             str(branch.evaluated),
             str(branch.skipped_by_dbp),
             str(branch.exited),
-            "-" if math.isnan(branch.auc) else f"{branch.auc:.2f}",
+            *("-" if math.isnan(part) else f"{part:.2f}" for part in (branch.auc, branch.margin_auc)),
         )
         for branch in report.branches
     ]
@@ -176,5 +176,6 @@ def _print_branches(report: ExitsReport) -> None:
         "skipped",
         "exited",
         "AUC of sum",
+        "of margin before",
     )
     print_table(header, rows, left=(0, 1))

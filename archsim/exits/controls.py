@@ -27,8 +27,9 @@ class DbpQuality:
 
     reached, skipped: images. true_skips: skipped images that would not have left, as a fraction of all that would
     not; false_skips: skipped images that would have left, as a fraction of all that would. auc: probability that the
-    sum of an image that would leave is above that of one that would not; 0.5 tells nothing. spearman: rank
-    correlation of sum and margin. NaN where there is nothing to compare.
+    sum of an image that would leave is above that of one that would not; 0.5 tells nothing. margin_auc: the same of its
+    margin at the branch before, which the exit controller has seen: a signal that costs nothing, for comparison.
+    spearman: rank correlation of sum and margin. NaN where there is nothing to compare.
     """
 
     reached: int
@@ -36,6 +37,7 @@ class DbpQuality:
     true_skips: float
     false_skips: float
     auc: float
+    margin_auc: float
     spearman: float
 
 
@@ -97,12 +99,15 @@ def dbp_quality(table: CandidateTable, policy: ExitPolicy, k: int) -> DbpQuality
     would_leave = table.margins[met, k] >= (math.inf if threshold is None else threshold)
     skipped = ~runs(table, policy, k)[met]
     sums, margins = table.magnitude_sums[met, k], table.margins[met, k]
+    before = next((earlier for earlier in reversed(policy.chosen) if earlier < k), None)
+    ran = np.zeros_like(would_leave) if before is None else runs(table, policy, before)[met]
     return DbpQuality(
         reached=int(met.sum()),
         skipped=int(skipped.sum()),
         true_skips=_share(skipped[~would_leave]),
         false_skips=_share(skipped[would_leave]),
         auc=auc(sums, would_leave),
+        margin_auc=auc(table.margins[met, before or 0][ran], would_leave[ran]),
         spearman=spearman(sums, margins),
     )
 

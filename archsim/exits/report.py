@@ -34,6 +34,7 @@ class KeptBranch:
     """A branch of the new workload and what it did on the measured images.
 
     auc, spearman: how well the magnitude sum tells, among images that reach the branch, who leaves and how sure it is.
+    margin_auc: how well the margin of the branch before, which DBP does not use, tells who leaves.
     true_skips, false_skips: share of images that DBP skips among those that would stay and among those that would
     leave. NaN is None in JSON.
     """
@@ -48,6 +49,7 @@ class KeptBranch:
     skipped_by_dbp: int
     exited: int
     auc: float
+    margin_auc: float
     spearman: float
     true_skips: float
     false_skips: float
@@ -287,6 +289,7 @@ def _kept(
         skipped_by_dbp=done.skipped_by_dbp,
         exited=done.exited,
         auc=dbp.auc,
+        margin_auc=dbp.margin_auc,
         spearman=dbp.spearman,
         true_skips=dbp.true_skips,
         false_skips=dbp.false_skips,

@@ -124,6 +124,19 @@ def test_quality_of_pruning_by_hand() -> None:
     assert quality.spearman == -1.0
 
 
+def test_the_margin_before_is_that_of_the_last_branch_that_ran() -> None:
+    """Margins 1, 1 and 4 of the three images that reach the second branch, of which the first and the last leave."""
+    quality = dbp_quality(TABLE, ExitPolicy((5, 4), (None, None)), 1)
+    assert quality.margin_auc == 0.75
+    alone = dbp_quality(TABLE, ExitPolicy((5, 4), (None, None)), 0)
+    assert math.isnan(alone.margin_auc), "nothing comes before the first branch"
+    absent = dbp_quality(TABLE, ExitPolicy((None, 4), (None, None)), 1)
+    assert math.isnan(absent.margin_auc), "nor where the first one is not kept"
+    # A window on the first branch skips the image with a sum of 1 there: 1 leaves and 1 stays, with equal margins.
+    skipping = dbp_quality(TABLE, ExitPolicy((5, 4), (Window(2), None)), 1)
+    assert skipping.margin_auc == 0.5
+
+
 def test_at_a_branch_that_is_not_there_no_image_would_leave() -> None:
     quality = dbp_quality(TABLE, ExitPolicy((5, None), (None, None)), 1)
     assert (quality.reached, quality.skipped, quality.true_skips) == (3, 0, 0.0)
