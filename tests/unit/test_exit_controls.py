@@ -124,7 +124,7 @@ def test_quality_of_pruning_by_hand() -> None:
     assert quality.spearman == -1.0
 
 
-def test_the_margin_before_is_that_of_the_last_branch_that_ran() -> None:
+def test_the_margin_before_counts_images_that_the_branch_before_ran_for() -> None:
     """Margins 1, 1 and 4 of the three images that reach the second branch, of which the first and the last leave."""
     quality = dbp_quality(TABLE, ExitPolicy((5, 4), (None, None)), 1)
     assert quality.margin_auc == 0.75
